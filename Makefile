@@ -1,0 +1,50 @@
+# `make` alone lists what there is. Every target does its own set-up in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test verify update bench clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.run  ## this machine as a cluster: kubectl top on its own processes (ARGS=--once, ARGS='--nodes 100')
+	@$(BIN)/pymetrics-server demo $(ARGS)
+
+test: $(VENV)/.dev  ## all tests
+	@PYTHONASYNCIODEBUG= $(BIN)/python -m pytest $(ARGS)
+
+verify: $(VENV)/.dev  ## format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/python -m pytest -q tests/test_repo.py
+
+update: $(VENV)/.dev  ## mend what verify would complain of: format, safe lint fixes, golden files
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -k golden; true
+
+bench: $(VENV)/.dev  ## measure the server on a simulated fleet (NODES=1000 PEER=/path/to/metrics-server)
+	@$(BIN)/python -m benchmarks.measure --nodes $(or $(NODES),100) $(if $(PEER),--peer $(PEER)) $(ARGS)
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.run: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.run
