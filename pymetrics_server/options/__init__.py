@@ -1,0 +1,30 @@
+"""What was typed, frozen and validated: argv becomes `Options` or one UsageError.
+
+Nothing below the composition root sees Options; rooms are handed the values that they need.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from pymetrics_server.options.flags import Options, effective_flags
+from pymetrics_server.options.grammar import UsageError, read_arguments
+from pymetrics_server.options.inert import inert_flags
+from pymetrics_server.options.usage import help_text, usage_text
+from pymetrics_server.options.validate import violations
+
+__all__ = ["Options", "UsageError", "help_text", "parse", "usage_text"]
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Raises UsageError with the first thing that is wrong. --help and --version are not validated further."""
+    flags = effective_flags()
+    given = read_arguments(argv, (*flags, *inert_flags()))
+    fields: dict[str, Any] = {flag.field: given.pop(flag.name) for flag in flags if flag.name in given}
+    options = Options(**fields, inert=tuple(sorted(given)))
+    options = dataclasses.replace(options, node_selector=options.node_selector.strip())
+    if options.help or options.version:
+        return options
+    if found := violations(options, given):
+        raise UsageError(found[0])
+    return options

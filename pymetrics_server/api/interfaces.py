@@ -1,0 +1,55 @@
+"""What this room needs of the others, and nothing about who provides it."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from multidict import CIMultiDictProxy
+
+from pymetrics_server.meta.identity import Attributes, Decision, UserInfo
+from pymetrics_server.meta.objects import Node, PodMeta
+from pymetrics_server.meta.usage import NodeUsage, PodUsage
+
+
+class NodeLister(Protocol):
+    def get(self, name: str) -> Node | None: ...
+
+    def list(self) -> Sequence[Node]:
+        """Sorted by name; a snapshot, which stays as it is while it is read across turns of the loop."""
+        ...
+
+
+class PodLister(Protocol):
+    def get(self, namespace: str, name: str) -> PodMeta | None: ...
+
+    def list(self, namespace: str = "") -> Sequence[PodMeta]:
+        """Sorted by namespace, then name; "" is every namespace. A snapshot, as of NodeLister.list."""
+        ...
+
+
+class UsageReader(Protocol):
+    """`now_ns` is monotonic. The identical object comes back until the sample behind it changes."""
+
+    def node_usage(self, name: str, now_ns: int) -> NodeUsage | None: ...
+
+    def pod_usage(self, namespace: str, name: str, now_ns: int) -> PodUsage | None: ...
+
+
+class Authenticator(Protocol):
+    async def authenticate(self, headers: CIMultiDictProxy[str], chain_der: tuple[bytes, ...]) -> UserInfo:
+        """Raises UnauthorizedError where a credential was shown that proves nothing."""
+        ...
+
+
+class Authorizer(Protocol):
+    async def authorize(self, user: UserInfo, attributes: Attributes) -> Decision:
+        """Raises a PymetricsError where no decision could be had: the answer is then 500."""
+        ...
+
+
+class Selector(Protocol):
+    def matches(self, labels: Mapping[str, str], /) -> bool: ...
+
+
+#: The certificates that the peer presented, leaf first; () where there are none or the peer is gone.
+PeerChain = Callable[[asyncio.BaseTransport | None], tuple[bytes, ...]]

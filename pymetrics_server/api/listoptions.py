@@ -1,0 +1,117 @@
+"""metav1.ListOptions and GetOptions as query parameters: what is heeded, ignored and refused.
+
+There is no paging, no watch and no resource version here: a list is always whole and always now.
+"""
+
+import re
+
+import msgspec
+
+from pymetrics_server.api.request import Query, first, is_true
+from pymetrics_server.meta.quote import go_quote
+from pymetrics_server.meta.selectors import (
+    FieldSelector,
+    LabelSelector,
+    SelectorError,
+    check_known,
+    parse_field_selector,
+    parse_label_selector,
+)
+from pymetrics_server.meta.status import (
+    Cause,
+    StatusError,
+    bad_request,
+    invalid_list_options,
+    watch_not_supported,
+)
+
+FIELDS = ("metadata.name", "metadata.namespace")
+
+_INT64 = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_MATCH_FIELD = "resourceVersionMatch"
+_INCLUDED = ("Metadata", "Object", "None")
+
+
+class ListOptions(msgspec.Struct, frozen=True):
+    labels: LabelSelector
+    fields: FieldSelector
+
+    @property
+    def selects_all(self) -> bool:
+        return self.labels.empty and self.fields.empty
+
+
+def parse_list_options(query: Query, resource: str) -> ListOptions:
+    """Raises StatusError: 400, 422, or 405 for a watch. `resource` is nodes or pods."""
+    for key in ("timeoutSeconds", "limit"):
+        if key in query:
+            _check_int64(first(query, key))
+    try:
+        labels = parse_label_selector(first(query, "labelSelector"))
+        fields = parse_field_selector(first(query, "fieldSelector"))
+    except SelectorError as err:
+        raise bad_request(str(err)) from None
+    watch = "watch" in query and is_true(first(query, "watch"))
+    if not watch and (causes := _refused(query)):
+        raise invalid_list_options(causes)
+    try:
+        check_known(fields, FIELDS)
+    except SelectorError as err:
+        raise bad_request(str(err)) from None
+    if watch:
+        raise watch_not_supported(resource)
+    return ListOptions(labels, fields)
+
+
+def check_get_options(query: Query) -> None:
+    """Raises StatusError 400."""
+    if "export" in query and is_true(first(query, "export")):
+        raise bad_request("the export parameter, deprecated since v1.14, is no longer supported")
+
+
+def parse_include_object(query: Query) -> str:
+    """What a table's rows carry: Metadata (the default), Object or None. Raises StatusError 400."""
+    wanted = first(query, "includeObject") or "Metadata"
+    if wanted not in _INCLUDED:
+        raise bad_request(
+            "Unable to convert to Table as requested: includeObject: Invalid value: "
+            f"{go_quote(wanted)}: must be 'Metadata', 'Object', 'None', or empty"
+        )
+    return wanted
+
+
+def _check_int64(text: str) -> None:
+    problem = ""
+    if _INT64.fullmatch(text) is None:
+        problem = "invalid syntax"
+    elif len(text.lstrip("+-0")) > 19 or not -(2**63) <= int(text) < 2**63:
+        problem = "value out of range"
+    if problem:
+        raise _unparsable(text, problem)
+
+
+def _unparsable(text: str, problem: str) -> StatusError:
+    return bad_request(f"strconv.ParseInt: parsing {go_quote(text)}: {problem}")
+
+
+def _refused(query: Query) -> list[Cause]:
+    causes: list[Cause] = []
+    match = first(query, _MATCH_FIELD)
+    version = first(query, "resourceVersion")
+    if match:
+        if not version:
+            causes.append(_forbidden(f"{_MATCH_FIELD} is forbidden unless resourceVersion is provided"))
+        if first(query, "continue"):
+            causes.append(_forbidden(f"{_MATCH_FIELD} is forbidden when continue is provided"))
+        if match not in ("Exact", "NotOlderThan"):
+            message = f'Unsupported value: {go_quote(match)}: supported values: "Exact", "NotOlderThan", ""'
+            causes.append(Cause("FieldValueNotSupported", message, _MATCH_FIELD))
+        if match == "Exact" and version == "0":
+            causes.append(_forbidden(f'{_MATCH_FIELD} "exact" is forbidden for resourceVersion "0"'))
+    if "sendInitialEvents" in query:
+        causes.append(_forbidden("sendInitialEvents is forbidden for list", "sendInitialEvents"))
+    return causes
+
+
+def _forbidden(message: str, field: str = _MATCH_FIELD) -> Cause:
+    return Cause("FieldValueForbidden", f"Forbidden: {message}", field)

@@ -1,0 +1,125 @@
+"""Which representation answers an Accept header, in Kubernetes' two stages.
+
+First the route: some element, stripped of its parameters, must be a type that is produced, or `*/*`. Then the
+object: alternatives by q, each with the transformation (`as`, `g`, `v`) that it asks for.
+"""
+
+import msgspec
+
+from pymetrics_server.api.request import Query
+from pymetrics_server.meta.status import not_acceptable, not_acceptable_route
+
+JSON = "application/json"
+
+#: What resources and discovery are encoded as, the default first.
+PRODUCED = (JSON,)
+
+_STREAMED = tuple(f"{media_type};stream=watch" for media_type in PRODUCED)
+_META_GROUP = "meta.k8s.io"
+_META_VERSIONS = ("v1", "v1beta1")
+_TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
+_PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
+
+
+class Representation(msgspec.Struct, frozen=True):
+    media_type: str = JSON
+    transform: str = ""  # Table, PartialObjectMetadata, PartialObjectMetadataList or none
+    meta_version: str = ""  # of meta.k8s.io, for a transform
+    pretty: bool = False
+
+
+class _Clause(msgspec.Struct, frozen=True):
+    media_type: str
+    parameters: dict[str, str]
+    q: float
+
+
+def negotiate(
+    accept: str, query: Query, user_agent: str, *, streamed: bool = False, transforms: bool = False
+) -> Representation:
+    """Raises StatusError 406. `streamed`: the route also names its watch types; `transforms`: it has tables."""
+    check_route(accept, (*PRODUCED, *_STREAMED) if streamed else PRODUCED)
+    found = _match(accept, transforms)
+    if found is None:
+        raise not_acceptable(PRODUCED)
+    return _with_pretty(found, accept, query, user_agent)
+
+
+def check_route(accept: str, media_types: tuple[str, ...]) -> None:
+    """The first stage. Raises StatusError 406, which names `media_types`."""
+    if accept.strip() and not any(
+        _stripped(element) in (*media_types, "*/*") for element in accept.split(",")
+    ):
+        raise not_acceptable_route(media_types)
+
+
+def for_error(accept: str, query: Query, user_agent: str) -> Representation:
+    """Failures are untransformed; where even that is not acceptable they are indented JSON."""
+    found = _match(accept, transforms=False)
+    if found is None:
+        return Representation(pretty=True)
+    return _with_pretty(found, accept, query, user_agent)
+
+
+def _match(accept: str, transforms: bool) -> Representation | None:
+    if not accept.strip():
+        return Representation()
+    for clause in _clauses(accept):
+        for media_type in PRODUCED:
+            main = media_type.partition("/")[0]
+            if clause.media_type not in (media_type, f"{main}/*", "*/*"):
+                continue
+            parameters = clause.parameters
+            if not {"as", "g", "v"} & parameters.keys():
+                return Representation(media_type)
+            kind, version = parameters.get("as", ""), parameters.get("v", "")
+            if (
+                transforms
+                and kind in _TRANSFORMS
+                and parameters.get("g") == _META_GROUP
+                and version in _META_VERSIONS
+            ):
+                return Representation(media_type, kind, version)
+    return None
+
+
+def _clauses(accept: str) -> list[_Clause]:
+    """By q, wildcards last among equals, else in the order given."""
+    found: list[_Clause] = []
+    for element in accept.split(","):
+        media_type, *options = (part.strip() for part in element.split(";"))
+        if not media_type:
+            continue
+        parameters = {
+            key.strip(): value.strip() for key, _, value in (option.partition("=") for option in options)
+        }
+        found.append(_Clause(media_type, parameters, _quality(parameters.pop("q", "1"))))
+    return sorted(
+        found, key=lambda clause: (-clause.q, clause.media_type == "*/*", clause.media_type.endswith("/*"))
+    )
+
+
+def _quality(text: str) -> float:
+    try:
+        q = float(text)
+    except ValueError:
+        return 1.0
+    return q if 0 <= q <= 1 else 1.0
+
+
+def _with_pretty(found: Representation, accept: str, query: Query, user_agent: str) -> Representation:
+    if "pretty" in query:
+        pretty = query["pretty"][0] in _TRUE
+    else:
+        pretty = user_agent.startswith(_PRETTY_AGENTS)
+    pretty = pretty or any(
+        option.strip() in ("pretty=1", "pretty=true")
+        for element in accept.split(",")
+        for option in element.split(";")[1:]
+    )
+    return msgspec.structs.replace(found, pretty=True) if pretty else found
+
+
+def _stripped(element: str) -> str:
+    return element.partition(";")[0].strip()

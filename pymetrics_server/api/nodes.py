@@ -1,0 +1,76 @@
+"""NodeMetrics: which nodes a get or a list finds."""
+
+from collections.abc import Iterator, Sequence
+
+from pymetrics_server.api.encode import node_item
+from pymetrics_server.api.fragments import Fragments
+from pymetrics_server.api.interfaces import NodeLister, Selector, UsageReader
+from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.api.served import Served
+from pymetrics_server.errors import PymetricsError
+from pymetrics_server.meta.objects import Node
+from pymetrics_server.meta.status import internal_error, not_found_metrics, not_found_object
+from pymetrics_server.meta.usage import NodeUsage
+
+
+class Nodes:
+    kind = "NodeMetrics"
+    resource = "nodes"
+
+    def __init__(self, nodes: NodeLister, usage: UsageReader, selector: Selector) -> None:
+        """`selector` (--node-selector) narrows lists only."""
+        self._nodes = nodes
+        self._usage = usage
+        self._selector = selector
+        self._fragments = Fragments(lambda key: nodes.get(key[1]) is not None)
+
+    def get(self, namespace: str, name: str, mono_ns: int) -> Served:
+        try:
+            node = self._nodes.get(name)
+        except PymetricsError as err:
+            raise internal_error(f"failed getting node: {err}") from err
+        if node is None:
+            raise not_found_object("node", name)
+        usage = self._usage.node_usage(name, mono_ns)
+        if usage is None:
+            raise not_found_metrics("nodemetrics", name)
+        return Served("", node.name, node.labels, usage)
+
+    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
+        for node in self._candidates(options):
+            yield self._matched(node, options, mono_ns)
+
+    def item(self, served: Served, created: str) -> bytes:
+        usage = served.usage
+        if not isinstance(usage, NodeUsage):
+            raise TypeError("a node has the usage of a node")
+        return self._fragments.get(
+            ("", served.name),
+            usage,
+            served.labels,
+            lambda: node_item(served.name, served.labels, usage, created),
+        )
+
+    def forget_vanished(self, listed: int) -> None:
+        self._fragments.retain(listed)
+
+    def _candidates(self, options: ListOptions) -> Sequence[Node]:
+        try:
+            name = options.fields.exact("metadata.name")
+            if name is None:
+                return self._nodes.list()
+            node = self._nodes.get(name)
+        except PymetricsError as err:
+            raise internal_error(f"failed listing nodes: {err}") from err
+        return () if node is None else (node,)
+
+    def _matched(self, node: Node, options: ListOptions, mono_ns: int) -> Served | None:
+        if not options.labels.matches(node.labels) or not self._selector.matches(node.labels):
+            return None
+        if not options.fields.empty and not options.fields.matches({"metadata.name": node.name}):
+            return None
+        usage = self._usage.node_usage(node.name, mono_ns)
+        if usage is None:
+            self._fragments.drop(("", node.name))
+            return None
+        return Served("", node.name, node.labels, usage)

@@ -1,0 +1,81 @@
+"""PodMetrics: which pods a get or a list finds."""
+
+from collections.abc import Iterator, Sequence
+
+from pymetrics_server.api.encode import pod_item
+from pymetrics_server.api.fragments import Fragments
+from pymetrics_server.api.interfaces import PodLister, UsageReader
+from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.api.served import Served
+from pymetrics_server.errors import PymetricsError
+from pymetrics_server.meta.objects import PodMeta
+from pymetrics_server.meta.status import internal_error, not_found_metrics, not_found_object
+from pymetrics_server.meta.usage import PodUsage
+
+
+class Pods:
+    kind = "PodMetrics"
+    resource = "pods"
+
+    def __init__(self, pods: PodLister, usage: UsageReader) -> None:
+        self._pods = pods
+        self._usage = usage
+        self._fragments = Fragments(lambda key: pods.get(*key) is not None)
+
+    def get(self, namespace: str, name: str, mono_ns: int) -> Served:
+        try:
+            pod = self._pods.get(namespace, name)
+        except PymetricsError as err:
+            raise internal_error(f"failed getting pod: {err}") from err
+        if pod is None:
+            raise not_found_object("pods", name)
+        usage = self._usage.pod_usage(namespace, name, mono_ns)
+        if usage is None:
+            raise not_found_metrics("podmetrics", f"{namespace}/{name}")
+        return Served(namespace, name, pod.labels, usage)
+
+    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
+        for pod in self._candidates(namespace, options):
+            yield self._matched(pod, options, mono_ns)
+
+    def item(self, served: Served, created: str) -> bytes:
+        usage = served.usage
+        if not isinstance(usage, PodUsage):
+            raise TypeError("a pod has the usage of a pod")
+        return self._fragments.get(
+            (served.namespace, served.name),
+            usage,
+            served.labels,
+            lambda: pod_item(served.namespace, served.name, served.labels, usage, created),
+        )
+
+    def forget_vanished(self, listed: int) -> None:
+        self._fragments.retain(listed)
+
+    def _candidates(self, namespace: str, options: ListOptions) -> Sequence[PodMeta]:
+        wanted = options.fields.exact("metadata.namespace")
+        if wanted is not None:
+            if wanted == "" or namespace not in ("", wanted):
+                return ()
+            namespace = wanted
+        name = options.fields.exact("metadata.name")
+        try:
+            if name is None or not namespace:
+                return self._pods.list(namespace)
+            pod = self._pods.get(namespace, name)
+        except PymetricsError as err:
+            raise internal_error(f"failed listing pods: {err}") from err
+        return () if pod is None else (pod,)
+
+    def _matched(self, pod: PodMeta, options: ListOptions, mono_ns: int) -> Served | None:
+        if not options.labels.matches(pod.labels):
+            return None
+        if not options.fields.empty:
+            fields = {"metadata.name": pod.name, "metadata.namespace": pod.namespace}
+            if not options.fields.matches(fields):
+                return None
+        usage = self._usage.pod_usage(pod.namespace, pod.name, mono_ns)
+        if usage is None:
+            self._fragments.drop((pod.namespace, pod.name))
+            return None
+        return Served(pod.namespace, pod.name, pod.labels, usage)

@@ -1,0 +1,40 @@
+"""What a request finds: objects that exist and have usage, as nodes.py and pods.py select them."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.meta.usage import NodeUsage, PodUsage
+
+
+class Served(NamedTuple):
+    namespace: str
+    name: str
+    labels: Mapping[str, str]
+    usage: NodeUsage | PodUsage
+
+
+class Collection(Protocol):
+    """Nodes or pods; `mono_ns` is the monotonic instant at which usage is asked for."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def resource(self) -> str: ...
+
+    def get(self, namespace: str, name: str, mono_ns: int) -> Served:
+        """Raises StatusError 404."""
+        ...
+
+    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
+        """One step for each object looked at, None where it is left out, so that the reader can pause."""
+        ...
+
+    def item(self, served: Served, created: str) -> bytes:
+        """JSON without kind and apiVersion, encoded at most once per sample."""
+        ...
+
+    def forget_vanished(self, listed: int) -> None:
+        """A list of everything has read `listed` objects."""
+        ...

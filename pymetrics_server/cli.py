@@ -1,0 +1,77 @@
+"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, or demo."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+
+from pymetrics_server import log as logs
+from pymetrics_server.errors import ConfigError, ListenError
+from pymetrics_server.log import Logger
+from pymetrics_server.options import Options, help_text, parse, usage_text
+from pymetrics_server.version import GIT_VERSION
+
+USAGE_EXIT, NO_PORT_EXIT, INTERRUPTED_EXIT = 2, 255, 130
+
+Serve = Callable[[Options], Coroutine[None, None, None]]
+
+log = Logger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    try:
+        if argv[:1] == ["demo"]:
+            from pymetrics_server.standin.demo import (
+                main as demo,
+            )  # serving must not pay for the demo's imports
+
+            return demo(argv[1:])
+        return serve_from(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED_EXIT
+
+
+def serve_from(argv: Sequence[str], serve: Serve | None = None) -> int:
+    """Serves until a signal ends it; `serve` stands for the composition root's."""
+    try:
+        options = parse(argv)
+        if options.help:
+            sys.stdout.write(help_text())
+            return 0
+        if options.version:
+            sys.stdout.write(f"{GIT_VERSION}\n")
+            return 0
+        logs.set_up(options.v, options.logging_format)
+        if options.secure_port == 0:
+            log.error("cannot derive external address port without listening on a secure port.")
+            return NO_PORT_EXIT
+        if options.inert:
+            log.warning("Flags without effect here were given", flags=list(options.inert))
+        run(options, serve or _composition_root())
+    except (ConfigError, ListenError) as err:
+        sys.stderr.write(f"Error: {err}\n{usage_text()}")
+        return USAGE_EXIT
+    return 0
+
+
+def run(options: Options, serve: Serve) -> None:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(options))
+
+
+def _composition_root() -> Serve:
+    from pymetrics_server.server import (
+        serve,
+    )  # --help and a mistyped flag answer without importing every room
+
+    return serve
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one: TLS connections cost it a third of the memory."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

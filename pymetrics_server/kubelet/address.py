@@ -1,0 +1,58 @@
+"""Where a node's kubelet is asked: address, port and path, read from the Node alone."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from pymetrics_server.errors import FailureClass, KubeletError
+from pymetrics_server.meta.objects import Node
+
+_IP_TYPES = frozenset({"InternalIP", "ExternalIP"})
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
+#: What Go's net/url leaves as it is in a path.
+_PATH_SAFE = "/$&+,:;=@-._~"
+
+
+def address_of(node: Node, preferred_types: Sequence[str]) -> str:
+    """The first usable address of the first preferred type that has one, else KubeletError(NO_ADDRESS).
+
+    Cloud providers write empty addresses, and tools redact them ("***HIDDEN***"): those are passed over.
+    """
+    for wanted in preferred_types:
+        for entry in node.addresses:
+            if entry.type == wanted and _usable(wanted, entry.address):
+                return entry.address
+    raise KubeletError(
+        FailureClass.NO_ADDRESS, f"no address matched types [{' '.join(preferred_types)}]"
+    )
+
+
+def port_of(node: Node, default_port: int, use_node_status_port: bool) -> int:
+    return node.kubelet_port if use_node_status_port and node.kubelet_port else default_port
+
+
+def host_port(address: str, port: int) -> str:
+    """As it stands in a URL: an IPv6 address in brackets."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def path_of(node: Node) -> str:
+    """The path that the node's annotation names, escaped; "" without one.
+
+    It is a path and not a URL reference, so a `?` in it is a character of the path: no query can be injected.
+    """
+    path = node.resource_metrics_path
+    if not path:
+        return ""
+    return quote(path if path.startswith("/") else f"/{path}", safe=_PATH_SAFE)
+
+
+def _usable(address_type: str, address: str) -> bool:
+    if address_type not in _IP_TYPES and _HOSTNAME.fullmatch(address):
+        return True
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,188 @@
+"""/stats/summary decoded: JSON of which little is read, in structs that skip the rest.
+
+metrics-server: 0.5 read the same fields. A node counts with a time, a CPU counter and a working set that are
+not zero; a pod counts as a whole, if each of its containers has a start and all of these.
+"""
+
+import json
+from collections.abc import Sequence
+
+import msgspec
+
+from pymetrics_server.errors import DecodeError
+from pymetrics_server.kubelet.sample import (
+    BEYOND_COUNTER,
+    BEYOND_SIGNED,
+    Dropped,
+    Row,
+    build_sample,
+    quoted,
+)
+from pymetrics_server.meta.timestamp import parse_rfc3339
+from pymetrics_server.meta.usage import NO_RATE, WHOLE_SECONDS_NS, NodePoint, NodeSample
+
+_MAX_DIGITS = 20  # of 2**64
+
+
+class _Cpu(msgspec.Struct, gc=False, rename="camel"):
+    time: str | None = None
+    usage_nano_cores: int | None = None
+    usage_core_nano_seconds: int | None = None
+
+
+class _Memory(msgspec.Struct, gc=False, rename="camel"):
+    working_set_bytes: int | None = None
+
+
+class _Container(msgspec.Struct, gc=False, rename="camel"):
+    name: str = ""
+    start_time: str | None = None
+    cpu: _Cpu | None = None
+    memory: _Memory | None = None
+
+
+class _PodRef(msgspec.Struct, gc=False):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Pod(msgspec.Struct, gc=False, rename="camel"):
+    pod_ref: _PodRef | None = None
+    containers: list[_Container] | None = None
+
+
+class _Node(msgspec.Struct, gc=False, rename="camel"):
+    start_time: str | None = None
+    cpu: _Cpu | None = None
+    memory: _Memory | None = None
+
+
+class _Summary(msgspec.Struct, gc=False):
+    node: _Node | None = None
+    pods: list[_Pod] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Summary)
+
+
+def decode_summary(body: bytes) -> NodeSample:
+    """What can be saved of it; DecodeError where it is no Summary at all."""
+    summary = _read(body)
+    if summary.node is None and summary.pods is None:
+        raise DecodeError(f"neither node nor pods in {quoted(body)}")
+    dropped = Dropped()
+    pods: dict[tuple[str, str], list[Row]] = {}
+    for pod in summary.pods or ():
+        if not pod.containers:
+            continue
+        if pod.pod_ref is None or not pod.pod_ref.name or not pod.pod_ref.namespace:
+            dropped.add("pod", "no podRef")
+            continue
+        key = (pod.pod_ref.namespace, pod.pod_ref.name)
+        try:
+            rows = [_row(c) for c in _distinct(pod.containers)]
+        except _IncompleteError as err:
+            dropped.add(f"pod {key[0]}/{key[1]}", str(err))
+            continue
+        if key not in pods or _cpu_ns(rows) > _cpu_ns(pods[key]):
+            pods[key] = rows
+    return build_sample(WHOLE_SECONDS_NS, _node_point(summary.node, dropped), pods, dropped)
+
+
+def _read(body: bytes) -> _Summary:
+    try:
+        try:
+            return _decoder.decode(body)
+        except msgspec.ValidationError:
+            # A negative, fractional or endless number where a counter stands costs that number only.
+            tree = json.loads(
+                body, parse_int=_counter, parse_float=lambda _: None, parse_constant=lambda _: None
+            )
+            return msgspec.convert(tree, _Summary)
+    except (ValueError, RecursionError) as err:
+        what = "an empty answer" if not body.strip() else quoted(body)
+        raise DecodeError(f"not a stats summary: {what}: {_one_line(err)}") from err
+
+
+def _one_line(err: Exception) -> str:
+    return " ".join(str(err).split())[:120]
+
+
+def _counter(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS and digits[0] != "-" else None
+
+
+class _IncompleteError(Exception):
+    """Why a container, and with it its pod, is not used."""
+
+
+def _row(container: _Container) -> Row:
+    cpu, memory = container.cpu, container.memory
+    start_ns = _time_ns(container.start_time)
+    if not start_ns:
+        raise _IncompleteError(f"container {container.name}: no startTime")
+    if cpu is None or not (time_ns := _time_ns(cpu.time)):
+        raise _IncompleteError(f"container {container.name}: no cpu time")
+    cpu_ns = cpu.usage_core_nano_seconds
+    if not cpu_ns or not 0 < cpu_ns < BEYOND_COUNTER:
+        raise _IncompleteError(f"container {container.name}: {_lack('cpu', cpu_ns)}")
+    memory_bytes = memory and memory.working_set_bytes
+    if not memory_bytes or not 0 < memory_bytes < BEYOND_SIGNED:
+        raise _IncompleteError(f"container {container.name}: {_lack('memory', memory_bytes)}")
+    return (container.name, time_ns, start_ns, cpu_ns, memory_bytes, _rate(cpu.usage_nano_cores))
+
+
+def _node_point(node: _Node | None, dropped: Dropped) -> NodePoint | None:
+    if node is None or node.cpu is None or not (time_ns := _time_ns(node.cpu.time)):
+        dropped.add("node", "no cpu time")
+        return None
+    cpu_ns = node.cpu.usage_core_nano_seconds
+    if not cpu_ns or not 0 < cpu_ns < BEYOND_COUNTER:
+        dropped.add("node", _lack("cpu", cpu_ns))
+        return None
+    memory_bytes = node.memory and node.memory.working_set_bytes
+    if not memory_bytes or not 0 < memory_bytes < BEYOND_SIGNED:
+        dropped.add("node", _lack("memory", memory_bytes))
+        return None
+    return NodePoint(
+        time_ns, cpu_ns, memory_bytes, _rate(node.cpu.usage_nano_cores), _time_ns(node.start_time)
+    )
+
+
+def _lack(what: str, value: int | None) -> str:
+    if value is None:
+        return f"no {what}"
+    return f"{what} is zero" if value == 0 else f"{what} is out of range"
+
+
+def _rate(nanocores: int | None) -> int:
+    return nanocores if nanocores is not None and 0 <= nanocores < BEYOND_SIGNED else NO_RATE
+
+
+def _time_ns(text: str | None) -> int:
+    """0 where there is none, or Go's zero time, or nonsense."""
+    if not text:
+        return 0
+    try:
+        return max(parse_rfc3339(text), 0)
+    except ValueError:
+        return 0
+
+
+def _distinct(containers: Sequence[_Container]) -> Sequence[_Container]:
+    """Kubelets have listed each container twice, and dead ones next to the live: the highest counter is it."""
+    if len(containers) == 1 or len({c.name for c in containers}) == len(containers):
+        return containers
+    best: dict[str, _Container] = {}
+    for c in containers:
+        if c.name not in best or _counted(c) > _counted(best[c.name]):
+            best[c.name] = c
+    return list(best.values())
+
+
+def _counted(container: _Container) -> int:
+    return (container.cpu and container.cpu.usage_core_nano_seconds) or 0
+
+
+def _cpu_ns(rows: Sequence[Row]) -> int:
+    return sum(row[3] for row in rows)

@@ -1,0 +1,99 @@
+"""How kubelets are trusted, and what they are shown: flags and kubeconfig data become one SSLContext."""
+
+import ssl
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymetrics_server.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KubeletTLS:
+    """A file wins over PEM data of the same kind; `insecure` forgets every CA; no CA at all is the system's."""
+
+    insecure: bool = False
+    ca_file: str = ""
+    ca_pem: bytes = b""
+    client_cert_file: str = ""
+    client_cert_pem: bytes = b""
+    client_key_file: str = ""
+    client_key_pem: bytes = b""
+    completely_insecure: bool = False
+
+
+def client_context(tls: KubeletTLS) -> ssl.SSLContext | None:
+    """None where kubelets are read over plain HTTP. ConfigError names the file and what is wrong with it."""
+    if tls.completely_insecure:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # As Go verifies: no RFC 5280 pedantry, any trusted certificate is an anchor, the common name is no name.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.hostname_checks_common_name = False
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        with tempfile.TemporaryDirectory(prefix="kubelet-tls-") as folder:  # mode 0700, gone on leaving
+            _load_authorities(context, tls, Path(folder))
+            _load_client_certificate(context, tls, Path(folder))
+    except OSError as err:
+        raise ConfigError(f"cannot write a temporary file for the kubelet's TLS: {_words(err)}") from err
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, tls: KubeletTLS, folder: Path) -> None:
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif tls.ca_file or tls.ca_pem:
+        name, path = _source(tls.ca_file, tls.ca_pem, "certificate authority", folder)
+        try:
+            context.load_verify_locations(cafile=path)
+        except OSError as err:
+            raise ConfigError(f"cannot use the kubelets' {name}: {_words(err)}") from err
+    else:
+        context.load_default_certs()
+
+
+def _load_client_certificate(context: ssl.SSLContext, tls: KubeletTLS, folder: Path) -> None:
+    if not (tls.client_cert_file or tls.client_cert_pem or tls.client_key_file or tls.client_key_pem):
+        return
+    cert_name, cert = _source(tls.client_cert_file, tls.client_cert_pem, "client certificate", folder)
+    key_name, key = _source(tls.client_key_file, tls.client_key_pem, "client key", folder)
+    if not cert or not key:
+        raise ConfigError(f"the {key_name if key else cert_name} for kubelets needs its other half")
+
+    def no_password() -> str:
+        raise ConfigError(f"cannot use the {key_name} for kubelets: it is encrypted")
+
+    try:
+        context.load_cert_chain(cert, key, password=no_password)
+    except OSError as err:
+        raise ConfigError(
+            f"cannot use the {cert_name} with the {key_name} for kubelets: {_words(err)}"
+        ) from err
+
+
+def _source(file: str, pem: bytes, what: str, folder: Path) -> tuple[str, str]:
+    """(what to call it, a path that OpenSSL can read; "" where there is neither). ssl takes keys from files only."""
+    if file:
+        try:
+            Path(file).read_bytes()
+        except OSError as err:
+            raise ConfigError(f"cannot read the kubelets' {what} {file}: {_words(err)}") from err
+        return f"{what} {file}", file
+    if not pem:
+        return what, ""
+    path = folder / what.replace(" ", "-")
+    path.write_bytes(pem)
+    return f"{what} given as data", str(path)
+
+
+def _words(err: OSError) -> str:
+    """What is wrong, without the library's source file and line."""
+    if isinstance(err, ssl.SSLError):
+        if err.reason == "KEY_VALUES_MISMATCH":
+            return "the key is not the certificate's"
+        return f"it is not usable PEM ({(err.reason or str(err)).lower().replace('_', ' ')})"
+    return err.strerror or str(err)

@@ -1,0 +1,57 @@
+"""The help, written from the table: one section for each group, as Kubernetes' components lay theirs out."""
+
+from collections.abc import Iterable, Sequence
+
+from pymetrics_server.meta.duration import format_go
+from pymetrics_server.options.flags import Flag, Group, Kind, effective_flags
+from pymetrics_server.options.inert import inert_flags
+
+_HEAD = """\
+Usage:
+  pymetrics-server [flags]
+  pymetrics-server demo [flags]
+"""
+
+
+def usage_text() -> str:
+    """What stands behind an error, too."""
+    flags = (*effective_flags(), *inert_flags())
+    return _HEAD + "".join(_section(group, [f for f in flags if f.group is group]) for group in Group)
+
+
+def help_text() -> str:
+    return f"Launch metrics-server\n\n{usage_text()}"
+
+
+def _section(group: Group, flags: Sequence[Flag]) -> str:
+    return f"\n{group.value}:\n\n" + "".join(f"{line}\n" for line in _lines(flags))
+
+
+def _lines(flags: Iterable[Flag]) -> list[str]:
+    rows = [(_left(flag), f"{flag.help}{_default(flag)}") for flag in sorted(flags, key=lambda f: f.name)]
+    width = max((len(left) for left, _ in rows), default=0)
+    return [f"{left:{width}}   {right}" for left, right in rows]
+
+
+def _left(flag: Flag) -> str:
+    short = f"-{flag.shorthand}, " if flag.shorthand else "    "
+    value = "" if flag.kind is Kind.BOOL else f" {flag.kind.value}"
+    return f"  {short}--{flag.name}{value}"
+
+
+def _default(flag: Flag) -> str:
+    """Nothing for a zero value, which a reader assumes, nor where no default has an effect."""
+    if flag.group is Group.INERT or not flag.default:
+        return ""
+    match flag.default:
+        case bool():
+            shown = "true"
+        case tuple() as texts:
+            shown = f"[{','.join(texts)}]"
+        case int() as number if flag.kind is Kind.DURATION:
+            shown = format_go(number)
+        case str() as text if flag.kind is not Kind.IP:
+            shown = f'"{text}"'
+        case value:
+            shown = str(value)
+    return f" (default {shown})"

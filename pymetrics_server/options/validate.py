@@ -1,0 +1,127 @@
+"""What no combination of flags may say: metrics-server's checks in their order and words, ours behind them."""
+
+from collections.abc import Mapping
+
+from pymetrics_server.meta.duration import format_go
+from pymetrics_server.meta.quote import go_quote
+from pymetrics_server.meta.selectors import SelectorError, parse_label_selector
+from pymetrics_server.options.flags import Options, Value
+
+KUBELET_ENDPOINTS = ("auto", "summary", "resource")
+TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+LOGGING_FORMATS = ("text", "json")
+_SHORTEST_RESOLUTION_NS = 10_000_000_000
+_HIGHEST_PORT = 65_535
+_HIGHEST_GOAWAY_CHANCE = 0.02
+
+
+def violations(options: Options, inert: Mapping[str, Value]) -> list[str]:
+    """All of them; only the first is ever told. `inert` are given values of flags without effect, by name."""
+    return [
+        *kubelet_violations(options),
+        *resolution_violations(options),
+        *_logging_violations(options),
+        *_generic_violations(options, inert),
+        *_start_violations(options),
+    ]
+
+
+def kubelet_violations(options: Options) -> list[str]:
+    ca = bool(options.kubelet_certificate_authority)
+    certificate = bool(options.kubelet_client_certificate)
+    key = bool(options.kubelet_client_key)
+    insecure_tls = options.kubelet_insecure_tls
+    no_tls = options.deprecated_kubelet_completely_insecure
+    no_tls_flag = "--deprecated-kubelet-completely-insecure"
+    found = {
+        "cannot use both --kubelet-certificate-authority and --kubelet-insecure-tls": ca and insecure_tls,
+        "need both --kubelet-client-key and --kubelet-client-certificate": certificate != key,
+        f"cannot use both --kubelet-client-key and {no_tls_flag}": key and no_tls,
+        f"cannot use both --kubelet-client-certificate and {no_tls_flag}": certificate and no_tls,
+        f"cannot use both --kubelet-insecure-tls and {no_tls_flag}": insecure_tls and no_tls,
+        f"cannot use both --kubelet-certificate-authority and {no_tls_flag}": ca and no_tls,
+        "kubelet-request-timeout should be positive": options.kubelet_request_timeout_ns <= 0,
+    }
+    return [message for message, wrong in found.items() if wrong]
+
+
+def resolution_violations(options: Options) -> list[str]:
+    resolution_ns = options.metric_resolution_ns
+    timeout_ns = options.kubelet_request_timeout_ns
+    found: list[str] = []
+    if resolution_ns < _SHORTEST_RESOLUTION_NS:
+        found.append(
+            "metric-resolution should be a time duration at least 10s, "
+            f"but value {format_go(resolution_ns)} provided"
+        )
+    if resolution_ns * 9 // 10 < timeout_ns:
+        found.append(
+            "metric-resolution should be larger than kubelet-request-timeout, but metric-resolution value "
+            f"{format_go(resolution_ns)} kubelet-request-timeout value {format_go(timeout_ns)} provided"
+        )
+    return found
+
+
+def _logging_violations(options: Options) -> list[str]:
+    if options.logging_format in LOGGING_FORMATS:
+        return []
+    return [f"format: Invalid value: {go_quote(options.logging_format)}: Unsupported log format"]
+
+
+def _generic_violations(options: Options, inert: Mapping[str, Value]) -> list[str]:
+    numbers = {name: value for name, value in inert.items() if isinstance(value, int | float)}
+    given = numbers | {
+        "max-requests-inflight": options.max_requests_inflight,
+        "request-timeout": options.request_timeout_ns,
+        "shutdown-delay-duration": options.shutdown_delay_duration_ns,
+    }
+    found = {
+        "--livez-grace-period can not be a negative value": given.get("livez-grace-period", 0) < 0,
+        "--max-requests-inflight can not be negative value": given["max-requests-inflight"] < 0,
+        "--max-mutating-requests-inflight can not be negative value": (
+            given.get("max-mutating-requests-inflight", 0) < 0
+        ),
+        "--request-timeout can not be negative value": given["request-timeout"] < 0,
+        "--goaway-chance can not be less than 0 or greater than 0.02": not (
+            0 <= given.get("goaway-chance", 0) <= _HIGHEST_GOAWAY_CHANCE
+        ),
+        "--min-request-timeout can not be negative value": given.get("min-request-timeout", 0) < 0,
+        "--storage-initialization-timeout can not be negative value": (
+            given.get("storage-initialization-timeout", 0) < 0
+        ),
+        "--shutdown-delay-duration can not be negative value": given["shutdown-delay-duration"] < 0,
+        "shutdown-watch-termination-grace-period, if provided, can not be a negative value": (
+            given.get("shutdown-watch-termination-grace-period", 0) < 0
+        ),
+    }
+    return [message for message, wrong in found.items() if wrong]
+
+
+def _start_violations(options: Options) -> list[str]:
+    """What metrics-server stumbles over later in its start, and our own flags."""
+    found: list[str] = []
+    if options.tls_min_version and options.tls_min_version not in TLS_VERSIONS:
+        found.append(f"unknown tls version {go_quote(options.tls_min_version)}")
+    if not 0 <= options.secure_port <= _HIGHEST_PORT:
+        where = f"{options.bind_address}:{options.secure_port}"
+        found.append(
+            f"failed to create listener: failed to listen on {where}: "
+            f"listen tcp: address {options.secure_port}: invalid port"
+        )
+    found.extend(
+        f"only trailing * allowed in {go_quote(path)}"
+        for path in options.authorization_always_allow_paths
+        if "*" in path[:-1]
+    )
+    try:
+        parse_label_selector(options.node_selector)
+    except SelectorError as err:
+        found.append(str(err))
+    if options.kubelet_endpoint not in KUBELET_ENDPOINTS:
+        found.append(
+            f"kubelet-endpoint should be one of {', '.join(KUBELET_ENDPOINTS)}, "
+            f"but value {go_quote(options.kubelet_endpoint)} provided"
+        )
+    if options.metric_max_age_ns < 0:
+        found.append("metric-max-age should not be negative")
+    return found

@@ -1,0 +1,199 @@
+"""As much of a kube-apiserver as kubectl and a metrics server need, over real TLS.
+
+A client certificate of the cluster's CA or a bearer token says who asks; the policy says whether they may.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from pymetrics_server.clock import Clock
+from pymetrics_server.meta.identity import (
+    ANONYMOUS_USER,
+    AUTHENTICATED_GROUP,
+    MASTERS_GROUP,
+    Attributes,
+    UserInfo,
+)
+from pymetrics_server.meta.status import (
+    StatusError,
+    bad_request,
+    forbidden,
+    method_not_allowed,
+    not_found_generic,
+    unauthorized,
+)
+from pymetrics_server.standin import discovery, forms, reviews
+from pymetrics_server.standin.aggregator import GROUP, Aggregator
+from pymetrics_server.standin.reading import Reader, json_response
+from pymetrics_server.standin.resources import find_type
+from pymetrics_server.standin.revisions import Revisions
+
+_HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
+_REMEMBERED_ACCESSES = 10_000
+_SHUTDOWN_TIMEOUT_S = 0.5
+_LARGEST_REVIEW_BYTES = 1 << 20
+
+
+class Access(msgspec.Struct, frozen=True):
+    method: str
+    path: str  # with its query
+    user: str
+
+
+class StandinApiserver:
+    """`users` by bearer token and `policy` may be changed while it runs; `accesses` are the last that came."""
+
+    def __init__(
+        self,
+        revisions: Revisions,
+        users: Mapping[str, UserInfo],
+        policy: reviews.Policy,
+        aggregator: Aggregator,
+        clock: Clock,
+        bookmark_interval_s: float = 30.0,
+    ) -> None:
+        self.accesses: deque[Access] = deque(maxlen=_REMEMBERED_ACCESSES)
+        self._users = users
+        self._policy = policy
+        self._aggregator = aggregator
+        self._closing = asyncio.Event()
+        self._reader = Reader(revisions, clock, self._closing, bookmark_interval_s)
+        self._runner: web.ServerRunner | None = None
+        self._address = ""
+
+    async def start(self, ssl_context: ssl.SSLContext, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen there (port 0: any free one) and tell the port."""
+        server = web.Server(self._handle, access_log=None, handler_cancellation=True)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, ssl_context=ssl_context).start()
+        bound = int(self._runner.addresses[0][1])
+        self._address = f"{host}:{bound}"
+        return bound
+
+    async def stop(self) -> None:
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            user = self._authenticated(request)
+            asked = reviews.attributes_of(request.method, request.path, request.query)
+            self.accesses.append(Access(request.method, request.path_qs, user.name))
+            if not self._policy.decide(user, asked).allowed:
+                raise forbidden(asked, user)
+            return await self._answer(request, user, asked)
+        except StatusError as err:
+            return json_response(err.to_builtin(), err.code)
+
+    async def _answer(
+        self, request: web.BaseRequest, user: UserInfo, asked: Attributes
+    ) -> web.StreamResponse:
+        if request.path.startswith(f"/apis/{GROUP}/"):
+            return await self._aggregator.proxy(request, user)
+        if not asked.is_resource_request:
+            return self._nonresource(request)
+        resource = find_type(asked.group, asked.version, asked.resource)
+        if resource is None or asked.subresource:
+            raise not_found_generic()
+        if asked.verb not in resource.verbs:
+            raise method_not_allowed()
+        match asked.verb:
+            case "create":
+                return await self._review(request, resource.plural, user)
+            case "get":
+                return self._reader.get(request, resource, asked)
+            case "list" if not _is_item(asked):
+                return self._reader.list(request, resource, asked)
+            case "watch":
+                return await self._reader.watch(request, resource, asked)
+        raise method_not_allowed()
+
+    def _nonresource(self, request: web.BaseRequest) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            raise method_not_allowed()
+        if request.path in _HEALTH_PATHS:
+            return web.Response(text="ok")
+        aggregated = {GROUP: self._aggregator.available_versions()}
+        accept = request.headers.get("Accept", "")
+        document: Mapping[str, Any] | None = None
+        match [part for part in request.path.split("/") if part]:
+            case ["version"]:
+                document = discovery.version_document()
+            case ["openapi", "v3"]:
+                document = {"paths": {}}
+            case ["api"]:
+                if version := forms.wanted_discovery_version(accept):
+                    return _aggregated(discovery.aggregated_core(version), version)
+                document = discovery.core_versions(self._address)
+            case ["api", version]:
+                document = discovery.resource_list("", version)
+            case ["apis"]:
+                if version := forms.wanted_discovery_version(accept):
+                    elsewhere = self._aggregator.discovery()
+                    return _aggregated(discovery.aggregated_groups(version, elsewhere), version)
+                document = discovery.group_list(aggregated)
+            case ["apis", group]:
+                document = discovery.group_document(group, aggregated)
+            case ["apis", group, version]:
+                document = discovery.resource_list(group, version)
+        if document is None:
+            raise not_found_generic()
+        return json_response(document)
+
+    async def _review(self, request: web.BaseRequest, plural: str, user: UserInfo) -> web.Response:
+        if (request.content_length or 0) > _LARGEST_REVIEW_BYTES:
+            raise bad_request("the review is too large")
+        try:
+            review = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            match plural:
+                case "tokenreviews":
+                    done = reviews.token_review(self._users, review)
+                case "subjectaccessreviews":
+                    done = reviews.subject_access_review(self._policy, review)
+                case _:
+                    done = reviews.self_subject_access_review(self._policy, review, user)
+        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as err:
+            raise bad_request(f"the review cannot be read: {err}") from None
+        return json_response(done, 201)
+
+    def _authenticated(self, request: web.BaseRequest) -> UserInfo:
+        """Who asks; a master may ask as somebody else. Raises StatusError 401 for a token that nobody has."""
+        user = _of_certificate(request.get_extra_info("peercert"))
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if user is None and scheme.lower() == "bearer":
+            user = self._users.get(token.strip())
+            if user is None:
+                raise unauthorized()
+        if user is None:
+            return ANONYMOUS_USER
+        if (other := request.headers.get("Impersonate-User")) and MASTERS_GROUP in user.groups:
+            groups = request.headers.getall("Impersonate-Group", [])
+            return UserInfo(other, (*groups, AUTHENTICATED_GROUP))
+        return user
+
+
+def _of_certificate(peercert: Mapping[str, Any] | None) -> UserInfo | None:
+    if not peercert:
+        return None
+    subject = [pair for names in peercert["subject"] for pair in names]
+    organizations = [value for key, value in subject if key == "organizationName"]
+    name = next((value for key, value in subject if key == "commonName"), "")
+    return UserInfo(name, (*organizations, AUTHENTICATED_GROUP))
+
+
+def _is_item(asked: Attributes) -> bool:
+    return asked.path.rstrip("/").endswith(f"/{asked.resource}/{asked.name}") and bool(asked.name)
+
+
+def _aggregated(document: discovery.Document, version: str) -> web.Response:
+    kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+    return json_response(document, content_type=kind)

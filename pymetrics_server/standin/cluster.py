@@ -1,0 +1,230 @@
+"""The stand-in cluster, whole: certificates, kubelets, kube-apiserver with its aggregation layer, kubeconfigs."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from pymetrics_server.clock import Clock, SystemClock
+from pymetrics_server.meta.identity import AUTHENTICATED_GROUP, Attributes, UserInfo
+from pymetrics_server.standin.aggregator import Aggregator
+from pymetrics_server.standin.apiserver import StandinApiserver
+from pymetrics_server.standin.host import HostNode
+from pymetrics_server.standin.kubeconfig import admin_user, token_user, write_kubeconfig
+from pymetrics_server.standin.kubelet import StandinKubelets
+from pymetrics_server.standin.pki import FRONT_PROXY_NAME, Pki, client_context, make_pki, server_context
+from pymetrics_server.standin.resources import (
+    CONFIGMAPS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    configmap_body,
+    namespace_body,
+    node_body,
+    pod_body,
+)
+from pymetrics_server.standin.reviews import SERVER_ACCOUNT, Policy
+from pymetrics_server.standin.revisions import Revisions
+from pymetrics_server.standin.simulated import SimulatedNode
+from pymetrics_server.standin.views import NodeSource, PodView
+
+_ADDRESS = "127.0.0.1"
+_SYNC_INTERVAL_S = 3.0
+_TRUST_CONFIGMAP = ("kube-system", "extension-apiserver-authentication")
+
+_Shape = tuple[object, ...]
+
+
+class StandinCluster:
+    """An async context manager. `directory` is made where it is missing, and left as it is at the end.
+
+    `sources` are nodes beside this machine (`host`) and the simulated ones.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        simulated_nodes: int = 0,
+        *,
+        host: bool = True,
+        sources: Sequence[NodeSource] = (),
+        simulated_pods: int = 30,
+        host_interval_s: float = 5.0,
+        sync_interval_s: float = _SYNC_INTERVAL_S,
+        bookmark_interval_s: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.directory = directory
+        self.admin_kubeconfig = directory / "admin.kubeconfig"
+        self.server_kubeconfig = directory / "server.kubeconfig"
+        self.apiserver_url = ""
+        self.revisions = Revisions()
+        self.policy = Policy()
+        self.server_token = secrets.token_urlsafe(32)
+        self.users: dict[str, UserInfo] = {self.server_token: _account(SERVER_ACCOUNT)}
+        self.host = HostNode(host_interval_s) if host else None
+        self.clock = clock or SystemClock()
+        now_ns = self.clock.now_ns()
+        simulated = [SimulatedNode(i, simulated_pods, epoch_ns=now_ns) for i in range(simulated_nodes)]
+        self._sources: list[NodeSource] = [*([self.host] if self.host else []), *sources, *simulated]
+        self._sync_interval_s = sync_interval_s
+        self._bookmark_interval_s = bookmark_interval_s
+        self._ports: dict[str, int] = {}
+        self._shapes: dict[tuple[str, str], _Shape] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> "StandinCluster":
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.pki: Pki = make_pki(self.directory / "pki", self.clock)
+        ca_pem = self.pki.cluster_ca.cert_pem
+        self.aggregator = Aggregator(
+            self.revisions, self.clock, client_context(None, self.pki.front_proxy_client)
+        )
+        self.apiserver = StandinApiserver(
+            self.revisions,
+            self.users,
+            self.policy,
+            self.aggregator,
+            self.clock,
+            self._bookmark_interval_s,
+        )
+        self._kubelets = StandinKubelets(
+            self._sources, server_context(self.pki.kubelet), self._may_read_kubelets
+        )
+        try:
+            self._ports = await self._kubelets.start(_ADDRESS)
+            self._put_what_stays()
+            self.sync()
+            await self.aggregator.start()
+            port = await self.apiserver.start(server_context(self.pki.apiserver, ca_pem), _ADDRESS)
+        except BaseException:
+            await self._close()
+            raise
+        self.apiserver_url = f"https://{_ADDRESS}:{port}"
+        self._tasks.append(asyncio.create_task(self._keep_in_step(), name="stand-in nodes and pods"))
+        if self.host is not None:
+            self._tasks.append(asyncio.create_task(self.host.run(), name="stand-in host node"))
+        write_kubeconfig(
+            self.server_kubeconfig,
+            self.apiserver_url,
+            ca_pem,
+            "metrics-server",
+            token_user(self.server_token),
+        )
+        write_kubeconfig(
+            self.admin_kubeconfig, self.apiserver_url, ca_pem, "admin", admin_user(self.pki.admin)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._close()
+
+    @property
+    def node_names(self) -> list[str]:
+        return list(self._ports)
+
+    def set_backend(self, port: int) -> None:
+        """Where the metrics server listens, on 127.0.0.1."""
+        self.aggregator.set_backend(port)
+
+    def server_flags(self, secure_port: int) -> list[str]:
+        """The ordinary flags for a metrics server beside this cluster."""
+        kubeconfig = self.server_kubeconfig
+        return [
+            f"--kubeconfig={kubeconfig}",
+            f"--authentication-kubeconfig={kubeconfig}",
+            f"--authorization-kubeconfig={kubeconfig}",
+            f"--secure-port={secure_port}",
+            f"--bind-address={_ADDRESS}",
+            f"--cert-dir={self.directory / 'server-certs'}",
+            "--kubelet-preferred-address-types=InternalIP",
+            "--kubelet-use-node-status-port",
+            "--metric-resolution=10s",
+            "--kubelet-request-timeout=9s",
+        ]
+
+    def add_user(self, name: str, *groups: str) -> str:
+        """A bearer token of that user, who is in system:authenticated as well."""
+        token = secrets.token_urlsafe(32)
+        self.users[token] = UserInfo(name, (*groups, AUTHENTICATED_GROUP))
+        return token
+
+    def sync(self) -> None:
+        """Take nodes and pods as their sources show them now; runs every few seconds by itself."""
+        seen: set[tuple[str, str]] = set()
+        for source in self._sources:
+            view = source.view()
+            key = ("", view.name)
+            if self._is_new(key, (view.uid, tuple(view.labels.items()))):
+                self.revisions.put(NODES, node_body(view, _ADDRESS, self._ports[view.name]))
+            seen.add(key)
+            for pod in view.pods:
+                key = (pod.namespace, pod.name)
+                seen.add(key)
+                if self.pod.namespace not in self._namespaces:
+                    self.revisions.put(NAMESPACES, namespace_body(pod.namespace, self.clock.now_ns()))
+                if self._is_new(key, _shape(pod)):
+                    self.revisions.put(PODS, pod_body(pod, view.name, _ADDRESS))
+        gone = [key for key in self._shapes if key not in seen]
+        for namespace, name in gone:
+            del self._shapes[namespace, name]
+            self.revisions.delete(PODS if namespace else NODES, namespace, name)
+
+    async def _keep_in_step(self) -> None:
+        while True:
+            await asyncio.sleep(self._sync_interval_s)
+            self.sync()
+
+    def _put_what_stays(self) -> None:
+        now_ns = self.clock.now_ns()
+        for name in ("default", "kube-system"):
+            self.revisions.put(NAMESPACES, namespace_body(name, now_ns))
+        trust = {
+            "client-ca-file": self.pki.cluster_ca.cert_pem.decode(),
+            "requestheader-client-ca-file": self.pki.front_proxy_ca.cert_pem.decode(),
+            "requestheader-allowed-names": json.dumps([FRONT_PROXY_NAME]),
+            "requestheader-username-headers": json.dumps(["X-Remote-User"]),
+            "requestheader-uid-headers": json.dumps(["X-Remote-Uid"]),
+            "requestheader-group-headers": json.dumps(["X-Remote-Group"]),
+            "requestheader-extra-headers-prefix": json.dumps(["X-Remote-Extra-"]),
+        }
+        self.revisions.put(CONFIGMAPS, configmap_body(*_TRUST_CONFIGMAP, trust, now_ns))
+
+    def _may_read_kubelets(self, token: str | None) -> bool:
+        """A kubelet's webhooks, short-circuited: TokenReview, then SubjectAccessReview on nodes/stats."""
+        user = self.users.get(token or "")
+        asked = Attributes("get", "", "", "v1", "nodes", "stats")
+        return user is not None and self.policy.decide(user, asked).allowed
+
+    def _is_new(self, key: tuple[str, str], shape: _Shape) -> bool:
+        if self._shapes.get(key) == shape:
+            return False
+        self._shapes[key] = shape
+        return True
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        await self.apiserver.stop()
+        await self.aggregator.stop()
+        await self._kubelets.stop()
+
+
+def _shape(pod: PodView) -> _Shape:
+    """What of a pod is written in its object; usage is not."""
+    return (pod.uid, dict(pod.labels), tuple((c.name, c.start_ns // 1_000_000_000) for c in pod.containers))
+
+
+def _account(name: str) -> UserInfo:
+    _, _, namespace, _ = name.split(":")
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED_GROUP)
+    return UserInfo(name, groups)

@@ -1,0 +1,120 @@
+"""What is served of this machine agrees with what psutil reads of it."""
+
+import bisect
+import datetime as dt
+import re
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+
+from tests.integration.conftest import Demo
+from tests.integration.test_kubectl import BASE, host_node
+
+LOAD = """
+held = bytearray(200 << 20)
+held[::4096] = b"x" * len(held[::4096])
+while True:
+    pass
+"""
+
+
+class Witness:
+    """Reads this machine's busy CPU seconds and used memory five times a second."""
+
+    def __init__(self) -> None:
+        self.at_s: list[float] = []
+        self.busy_s: list[float] = []
+        self.used_bytes: list[int] = []
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Witness":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(0.2):
+            t, m = psutil.cpu_times(), psutil.virtual_memory()
+            self.at_s.append(time.time())
+            self.busy_s.append(t.user + t.nice + t.system + t.irq + t.softirq + t.steal)
+            self.used_bytes.append(m.total - m.available)
+
+    def mean_cores(self, start_s: float, end_s: float) -> float:
+        i, j = bisect.bisect(self.at_s, start_s) - 1, bisect.bisect(self.at_s, end_s) - 1
+        return (self.busy_s[j] - self.busy_s[i]) / (self.at_s[j] - self.at_s[i])
+
+    def memory_bytes(self, at_s: float) -> int:
+        return self.used_bytes[bisect.bisect(self.at_s, at_s) - 1]
+
+
+def go_seconds(text: str) -> float:
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
+    return sum(float(n) * units[u] for n, u in re.findall(r"([\d.]+)(ms|h|m|s)", text))
+
+
+def cores(text: str) -> float:
+    number, suffix = re.fullmatch(r"(\d+)([num]?)", text).groups()  # type: ignore[union-attr]  # the API's own form
+    return float(int(number) * {"n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1}[suffix])
+
+
+def memory(text: str) -> int:
+    number, suffix = re.fullmatch(r"(\d+)((?:[KMG]i)?)", text).groups()  # type: ignore[union-attr]  # the API's own form
+    return int(int(number) * {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[suffix])
+
+
+def test_the_nodes_cpu_and_memory_agree_with_psutil_under_a_known_load(demo: Demo) -> None:
+    path = f"{BASE}/v1beta1/nodes/{host_node(demo)}"
+    load = subprocess.Popen([sys.executable, "-c", LOAD])
+    try:
+        with Witness() as witness:
+            started_s, deadline_s = time.time(), time.monotonic() + 60
+            while True:
+                served = demo.get(path)
+                end_s = dt.datetime.fromisoformat(served["timestamp"]).timestamp()
+                window_s = go_seconds(served["window"])
+                if end_s - window_s > started_s + 1:
+                    break
+                assert time.monotonic() < deadline_s, served
+                time.sleep(0.5)
+            expected_cores = witness.mean_cores(end_s - window_s, end_s)
+            expected_bytes = witness.memory_bytes(end_s)
+    finally:
+        load.kill()
+        load.wait()
+    assert abs(cores(served["usage"]["cpu"]) - expected_cores) <= 0.05 * expected_cores
+    assert abs(memory(served["usage"]["memory"]) - expected_bytes) <= 0.05 * expected_bytes
+    assert expected_cores > 0.9
+
+
+def test_a_pod_of_this_machine_shows_the_load_its_process_makes(demo: Demo) -> None:
+    load = subprocess.Popen([sys.executable, "-c", LOAD], start_new_session=True)
+    try:
+        process = psutil.Process(load.pid)
+        deadline_s = time.monotonic() + 60
+        while True:
+            pods = demo.get(f"{BASE}/v1beta1/pods")["items"]
+            most = max(
+                (
+                    (cores(c["usage"]["cpu"]), memory(c["usage"]["memory"]))
+                    for p in pods
+                    if not p["metadata"]["namespace"].startswith("team-")
+                    for c in p["containers"]
+                ),
+                default=(0.0, 0),
+            )
+            if most[0] > 0.5 and most[1] > 190 << 20:
+                break
+            assert time.monotonic() < deadline_s, most
+            time.sleep(0.5)
+        busy = process.cpu_times()
+        assert busy.user + busy.system > 1
+    finally:
+        load.kill()
+        load.wait()

@@ -1,0 +1,138 @@
+"""Rows O1, O2 and K1 to K12 count errors, as metrics-server's own tests do; the rest are texts."""
+
+import pytest
+
+from pymetrics_server.options import Options, UsageError, parse
+from pymetrics_server.options.validate import kubelet_violations, resolution_violations
+
+SECOND_NS = 10**9
+NO_TLS = "--deprecated-kubelet-completely-insecure"
+
+
+@pytest.mark.parametrize(("timeout_s", "count"), [(9, 0), (10, 1)], ids=["O1", "O2"])
+def test_the_resolution_leaves_a_tenth_over_the_kubelet_s_timeout(timeout_s: int, count: int) -> None:
+    options = Options(metric_resolution_ns=10 * SECOND_NS, kubelet_request_timeout_ns=timeout_s * SECOND_NS)
+    assert len(resolution_violations(options)) == count
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        pytest.param({}, 0, id="K1"),
+        pytest.param(
+            {"deprecated_kubelet_completely_insecure": True, "kubelet_certificate_authority": "a"}, 1, id="K2"
+        ),
+        pytest.param({"kubelet_insecure_tls": True, "kubelet_certificate_authority": "a"}, 1, id="K3"),
+        pytest.param({"kubelet_client_certificate": "a", "kubelet_client_key": "a"}, 0, id="K4"),
+        pytest.param(
+            {"kubelet_client_certificate": "a", "deprecated_kubelet_completely_insecure": True}, 2, id="K5"
+        ),
+        pytest.param({"kubelet_client_key": "a", "deprecated_kubelet_completely_insecure": True}, 2, id="K6"),
+        pytest.param(
+            {"kubelet_insecure_tls": True, "deprecated_kubelet_completely_insecure": True}, 1, id="K7"
+        ),
+        pytest.param({"kubelet_client_certificate": "a"}, 1, id="K8"),
+        pytest.param({"kubelet_client_key": "a"}, 1, id="K9"),
+        pytest.param({"kubelet_request_timeout_ns": SECOND_NS}, 0, id="K10"),
+        pytest.param({"kubelet_request_timeout_ns": 0}, 1, id="K11"),
+        pytest.param({"kubelet_request_timeout_ns": -10 * SECOND_NS}, 1, id="K12"),
+    ],
+)
+def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server(
+    fields: dict[str, object], count: int
+) -> None:
+    options = Options(**({"kubelet_request_timeout_ns": SECOND_NS} | fields))  # type: ignore[arg-type]  # a table
+    assert len(kubelet_violations(options)) == count
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (
+            "--kubelet-certificate-authority=a --kubelet-insecure-tls",
+            "cannot use both --kubelet-certificate-authority and --kubelet-insecure-tls",
+        ),
+        ("--kubelet-client-key=a", "need both --kubelet-client-key and --kubelet-client-certificate"),
+        (
+            f"--kubelet-client-key=a --kubelet-client-certificate=b {NO_TLS}",
+            f"cannot use both --kubelet-client-key and {NO_TLS}",
+        ),
+        (f"--kubelet-insecure-tls {NO_TLS}", f"cannot use both --kubelet-insecure-tls and {NO_TLS}"),
+        (
+            f"--kubelet-certificate-authority=a {NO_TLS}",
+            f"cannot use both --kubelet-certificate-authority and {NO_TLS}",
+        ),
+        ("--kubelet-request-timeout=0", "kubelet-request-timeout should be positive"),
+        (
+            "--metric-resolution=5s --kubelet-request-timeout=1s",
+            "metric-resolution should be a time duration at least 10s, but value 5s provided",
+        ),
+        (
+            "--metric-resolution=10s",
+            "metric-resolution should be larger than kubelet-request-timeout, but metric-resolution value 10s "
+            "kubelet-request-timeout value 10s provided",
+        ),
+        (
+            "--kubelet-request-timeout=1m",
+            "metric-resolution should be larger than kubelet-request-timeout, but metric-resolution value 1m0s "
+            "kubelet-request-timeout value 1m0s provided",
+        ),
+        ("--logging-format=xml", 'format: Invalid value: "xml": Unsupported log format'),
+        ("--livez-grace-period=-1s", "--livez-grace-period can not be a negative value"),
+        ("--max-requests-inflight=-1", "--max-requests-inflight can not be negative value"),
+        ("--max-mutating-requests-inflight=-1", "--max-mutating-requests-inflight can not be negative value"),
+        ("--request-timeout=-1s", "--request-timeout can not be negative value"),
+        ("--goaway-chance=0.03", "--goaway-chance can not be less than 0 or greater than 0.02"),
+        ("--min-request-timeout=-1", "--min-request-timeout can not be negative value"),
+        (
+            "--storage-initialization-timeout=-1s",
+            "--storage-initialization-timeout can not be negative value",
+        ),
+        ("--shutdown-delay-duration=-1s", "--shutdown-delay-duration can not be negative value"),
+        ("--tls-min-version=TLS1.2", 'unknown tls version "TLS1.2"'),
+        (
+            "--secure-port=65536",
+            "failed to create listener: failed to listen on 0.0.0.0:65536: listen tcp: address 65536: invalid port",
+        ),
+        ("--authorization-always-allow-paths=/a*b", 'only trailing * allowed in "/a*b"'),
+        ("--node-selector=a===b", "unable to parse requirement: found '=', expected: identifier"),
+        (
+            "--kubelet-endpoint=cadvisor",
+            'kubelet-endpoint should be one of auto, summary, resource, but value "cadvisor" provided',
+        ),
+        ("--metric-max-age=-1s", "metric-max-age should not be negative"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_metrics_server_s_words(argv: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse(argv.split())
+    assert str(refused.value) == words
+
+
+def test_only_the_first_of_several_mistakes_is_told() -> None:
+    with pytest.raises(UsageError, match=r"^kubelet-request-timeout should be positive$"):
+        parse(["--logging-format=xml", "--metric-resolution=1s", "--kubelet-request-timeout=-1s"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "--metric-resolution=10s --kubelet-request-timeout=9s",
+        "--authorization-always-allow-paths=/healthz,/metrics*",
+        "--tls-min-version=VersionTLS13",
+        "--logging-format=json",
+        "--goaway-chance=0.02",
+        "--metric-resolution=1s --version",
+        "--metric-resolution=1s --help",
+    ],
+)
+def test_what_can_be_used_passes(argv: str) -> None:
+    parse(argv.split())
+
+
+def test_two_tables_never_claim_the_same_flag() -> None:
+    from pymetrics_server.options.flags import effective_flags
+    from pymetrics_server.options.inert import inert_flags
+
+    names = [flag.name for flag in (*effective_flags(), *inert_flags())]
+    assert len(names) == len(set(names))
