@@ -7,7 +7,9 @@
     │   └── DecodeError         the kubelet answered, but not with what the endpoint promises
     ├── ApiserverError          kube-apiserver refused or could not be reached
     │   └── ResourceExpiredError    410 Gone: the reflector lists again
-    └── UnauthorizedError       who asks could not be proven: 401
+    ├── UntrustedError          a certificate does not prove what it says
+    ├── UnauthorizedError       who asks could not be proven: 401
+    └── AuthorizationError      whether they may could not be found out: 500
 
 Foreign exceptions (aiohttp, ssl, OSError) are translated where they are raised: kubelet/client.py,
 cluster/, serving/. A FailureClass carries the most likely cause and the next thing to do, so that logs,
@@ -112,6 +114,11 @@ class FailureClass(Enum):
         "the kubelet answered without any usage",
         "look at the kubelet's and the container runtime's log",
     )
+    INTERNAL = (
+        "internal",
+        "a fault of this server, met while it read that node's answer",
+        "report it with the traceback that stands in the log",
+    )
 
     def __init__(self, label: str, cause: str, cure: str) -> None:
         self.label = label
@@ -163,3 +170,11 @@ class ResourceExpiredError(ApiserverError):
 
 class UnauthorizedError(PymetricsError):
     """The message is for the log; the client hears `Unauthorized` and no more."""
+
+
+class UntrustedError(PymetricsError):
+    """The message is crypto/x509's where it has one: those are the words that operators search for."""
+
+
+class AuthorizationError(PymetricsError):
+    """The message goes to the client, behind `Internal Server Error: "PATH": `."""

@@ -1,15 +1,19 @@
 """The composition root: builds each room once, joins them, starts and ends them. Nothing else knows two rooms.
 
-The order of the start: what can be wrong with flags and files first; then the port; then everything that
-waits for the cluster. The port answers from the first moment: until kube-apiserver has told of the nodes,
+What can be wrong with flags and files is found first, then the port is taken, and only then does anything
+wait for the cluster. The port answers from the first moment: until kube-apiserver has told of the nodes,
 /readyz says what is missing instead of hanging.
 """
 
 import asyncio
 import os
 import signal
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from pymetrics_server.api.app import App
@@ -18,8 +22,285 @@ from pymetrics_server.auth.authenticator import Authenticator
 from pymetrics_server.auth.authorizer import Authorizer
 from pymetrics_server.auth.trust import Trust, TrustSource
 from pymetrics_server.clock import Clock, SystemClock
+from pymetrics_server.cluster.configmap import ConfigMapWatch, RequestHeaderConfig
+from pymetrics_server.cluster.connection import Connection
+from pymetrics_server.cluster.credentials import Credentials, load
+from pymetrics_server.cluster.informer import node_informer, pod_informer
+from pymetrics_server.cluster.reviews import Reviews
+from pymetrics_server.errors import ConfigError
+from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
+from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.log import Logger
+from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.options import Options
 from pymetrics_server.scraper import Scraper
+from pymetrics_server.serving.certificates import ServingCertificate
+from pymetrics_server.serving.listener import SecureListener
+from pymetrics_server.serving.peer import peer_chain_der
 from pymetrics_server.store import Store
 from pymetrics_server.telemetry import Telemetry
+from pymetrics_server.version import GIT_VERSION
+
+log = Logger(__name__)
+
+_USER_AGENT = f"metrics-server/{GIT_VERSION} ({sys.platform}/python) pymetrics-server"
+_HOUSEKEEPING_INTERVAL_S = 1.0
+_Job = Coroutine[None, None, None]
+
+
+class Server:
+    """Everything, joined but not started. Raises ConfigError where flags, files or kubeconfigs cannot be used."""
+
+    @classmethod
+    async def build(cls, options: Options, clock: Clock, closing: AsyncExitStack) -> "Server":
+        """What is opened on the way is closed by `closing`."""
+        serving = _serving_certificate(options, clock)
+        listing = await load(options.kubeconfig, clock=clock)
+        connections = {options.kubeconfig: Connection(listing, _USER_AGENT, clock)}
+        for what, path in (
+            ("authentication", options.authentication_kubeconfig),
+            ("authorization", options.authorization_kubeconfig),
+        ):
+            if path not in connections:
+                connections[path] = Connection(await _delegated(what, path, clock), _USER_AGENT, clock)
+        for connection in connections.values():
+            closing.push_async_callback(connection.close)
+        kubelets = _kubelet_client(options, listing, clock)
+        closing.push_async_callback(kubelets.close)
+        return cls(options, clock, serving, connections, kubelets)
+
+    def __init__(
+        self,
+        options: Options,
+        clock: Clock,
+        serving: ServingCertificate,
+        connections: Mapping[str, Connection],
+        kubelets: KubeletClient,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._stopping = asyncio.Event()
+        listing = connections[options.kubeconfig]
+        self._nodes = node_informer(listing)
+        self._pods = pod_informer(listing)
+        self._telemetry = Telemetry(
+            CollectorRegistry(), options.metric_resolution_ns / 1e9, per_node=options.telemetry_per_node
+        )
+        self._store = Store(options.metric_resolution_ns, options.effective_metric_max_age_ns)
+        selector = parse_label_selector(options.node_selector)
+        self._scraper = Scraper(
+            kubelets,
+            self._store,
+            self._telemetry,
+            clock,
+            options.metric_resolution_ns,
+            selects=lambda node: selector.matches(node.labels),
+        )
+        self._nodes.subscribe(self._scraper.upsert, lambda node: self._scraper.remove(node.name))
+
+        authenticating = connections[options.authentication_kubeconfig]
+        self._trust = TrustSource(_trust_of_flags(options))
+        self._trust_watch = (
+            None
+            if options.authentication_skip_lookup
+            else ConfigMapWatch(authenticating, self._take_up_configmap)
+        )
+        self._listener = SecureListener(serving, min_version=options.tls_min_version)
+        self._take_up(self._trust.current)
+        self._app = App(
+            nodes=self._nodes.cache,
+            pods=self._pods.cache,
+            usage=self._store,
+            authenticator=Authenticator(
+                self._trust,
+                Reviews(authenticating),
+                clock,
+                token_ttl_ns=options.authentication_token_webhook_cache_ttl_ns,
+            ),
+            authorizer=Authorizer(
+                Reviews(connections[options.authorization_kubeconfig]),
+                clock,
+                allow_ttl_ns=options.authorization_webhook_cache_authorized_ttl_ns,
+                deny_ttl_ns=options.authorization_webhook_cache_unauthorized_ttl_ns,
+                always_allow_paths=options.authorization_always_allow_paths,
+            ),
+            peer_chain=peer_chain_der,
+            telemetry=self._telemetry,
+            clock=clock,
+            checks=self._checks(),
+            node_selector=selector,
+            max_requests_inflight=options.max_requests_inflight,
+            request_timeout_s=options.request_timeout_ns / 1e9,
+            secure_port=options.secure_port,
+        )
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; a second one ends the process at once. Raises ListenError."""
+        await self._listener.start(self._app, self._options.bind_address, self._options.secure_port)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        jobs: dict[str, _Job] = {
+            "node informer": self._nodes.run(),
+            "pod informer": self._pods.run(),
+            "scraper": self._scraper.run(),
+            "housekeeping": self._keep_house(),
+        }
+        if self._trust_watch is not None:
+            jobs["extension-apiserver-authentication"] = self._trust_watch.run()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
+            await self._stopping.wait()
+            await asyncio.sleep(self._options.shutdown_delay_duration_ns / 1e9)
+            await self._listener.stop(self._options.request_timeout_ns / 1e9)
+            for task in tasks:
+                task.cancel()
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            os._exit(1)
+        log.info("Shutting down")
+        self._stopping.set()
+
+    async def _keep_house(self) -> None:
+        """What nobody tells us of: files that were replaced, and how much is stored."""
+        while True:
+            self._listener.reload_certificate_if_changed()
+            self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns()))
+            await self._clock.sleep(_HOUSEKEEPING_INTERVAL_S)
+
+    def _take_up_configmap(self, found: RequestHeaderConfig) -> None:
+        """Flags go before the ConfigMap, each authenticator's as a whole."""
+        options = self._options
+        trust = self._trust.current
+        if not options.client_ca_file:
+            trust = replace(trust, client_ca_pem=found.client_ca_pem)
+        if not options.requestheader_client_ca_file:
+            trust = replace(
+                trust,
+                requestheader_ca_pem=found.requestheader_ca_pem,
+                allowed_names=found.allowed_names,
+                username_headers=found.username_headers,
+                group_headers=found.group_headers,
+                extra_headers_prefix=found.extra_headers_prefix,
+                uid_headers=found.uid_headers,
+            )
+        self._take_up(trust)
+
+    def _take_up(self, trust: Trust) -> None:
+        self._trust.replace(trust)
+        self._listener.set_trust(trust.requestheader_ca_pem, trust.client_ca_pem)
+
+    def _checks(self) -> Mapping[str, Sequence[Check]]:
+        """By the names, and in the order, of metrics-server's endpoints."""
+        always = [
+            Check(name, lambda: None)
+            for name in (
+                "ping",
+                "log",
+                "poststarthook/max-in-flight-filter",
+                "poststarthook/storage-object-count-tracker-hook",
+            )
+        ]
+        informers = Check("metric-informer-sync", self._unsynced)
+        metadata = Check("metadata-informer-sync", lambda: None)
+        timely = Check("metric-collection-timely", self._untimely)
+        storage = Check("metric-storage-ready", self._nothing_to_serve)
+        shutdown = Check("shutdown", lambda: "process is shutting down" if self._stopping.is_set() else None)
+        return {
+            "healthz": [*always, metadata],
+            "livez": [*always, timely, metadata],
+            "readyz": [*always, storage, informers, metadata, shutdown],
+        }
+
+    def _unsynced(self) -> str | None:
+        for kind, informer in (("node", self._nodes), ("pod", self._pods)):
+            if not informer.has_synced:
+                why = f": {informer.last_error}" if informer.last_error else ""
+                return f"cache for {kind} informer has not synced{why}"
+        return None
+
+    def _untimely(self) -> str | None:
+        if self._scraper.timely(self._clock.monotonic_ns()):
+            return None
+        return "metric collection didn't finish on time"
+
+    def _nothing_to_serve(self) -> str | None:
+        nodes, containers = self._store.servable(self._clock.monotonic_ns())
+        if nodes and containers:
+            return None
+        failures = self._scraper.failures()
+        if not failures:
+            return "no metrics to serve"
+        failure, count = max(failures.items(), key=lambda item: item[1])
+        return (
+            f"no metrics to serve: {failure.label} at {count} of {len(self._nodes.cache)} nodes, "
+            f"{failure.cause}; {failure.cure}"
+        )
+
+
+async def serve(options: Options) -> None:
+    """Until a signal. Raises ConfigError or ListenError before anything has started."""
+    async with AsyncExitStack() as closing:
+        server = await Server.build(options, SystemClock(), closing)
+        await server.run()
+
+
+async def _delegated(what: str, path: str, clock: Clock) -> Credentials:
+    prefix = f"failed to get delegated {what} kubeconfig: "
+    try:
+        return await load(path, clock=clock, prefix=prefix)
+    except ConfigError as err:
+        if path:
+            raise
+        raise ConfigError(f"{prefix}{prefix}{err}") from err
+
+
+def _serving_certificate(options: Options, clock: Clock) -> ServingCertificate:
+    if options.tls_cert_file or options.tls_private_key_file:
+        return ServingCertificate.from_files(options.tls_cert_file, options.tls_private_key_file)
+    return ServingCertificate.self_signed(options.cert_dir, options.bind_address, clock.now_ns())
+
+
+def _kubelet_client(options: Options, credentials: Credentials, clock: Clock) -> KubeletClient:
+    """Kubelets are shown what kube-apiserver is shown, and trusted as it is, where no flag says otherwise."""
+    tls = KubeletTLS(
+        insecure=options.kubelet_insecure_tls
+        or (credentials.insecure_skip_tls_verify and not options.kubelet_certificate_authority),
+        ca_file=options.kubelet_certificate_authority or credentials.ca_file or "",
+        client_cert_file=options.kubelet_client_certificate or credentials.client_cert_file or "",
+        client_key_file=options.kubelet_client_key or credentials.client_key_file or "",
+        completely_insecure=options.deprecated_kubelet_completely_insecure,
+    )
+    settings = KubeletSettings(
+        preferred_address_types=options.kubelet_preferred_address_types,
+        port=options.kubelet_port,
+        use_node_status_port=options.kubelet_use_node_status_port,
+        request_timeout_ns=options.kubelet_request_timeout_ns,
+        endpoint=options.kubelet_endpoint,
+        completely_insecure=options.deprecated_kubelet_completely_insecure,
+        user_agent=_USER_AGENT,
+    )
+    return KubeletClient(settings, client_context(tls), credentials.bearer_token, clock)
+
+
+def _trust_of_flags(options: Options) -> Trust:
+    return Trust(
+        requestheader_ca_pem=_bundle("request-header", options.requestheader_client_ca_file),
+        client_ca_pem=_bundle("client", options.client_ca_file),
+        allowed_names=options.requestheader_allowed_names,
+        username_headers=options.requestheader_username_headers,
+        group_headers=options.requestheader_group_headers,
+        extra_headers_prefix=options.requestheader_extra_headers_prefix,
+        uid_headers=options.requestheader_uid_headers,
+    )
+
+
+def _bundle(what: str, path: str) -> bytes:
+    if not path:
+        return b""
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        reason = (err.strerror or str(err)).lower()
+        raise ConfigError(f"unable to load {what} CA provider: open {path}: {reason}") from err

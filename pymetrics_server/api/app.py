@@ -53,6 +53,7 @@ log = Logger(__name__)
 
 _UNGUARDED_PATHS = frozenset(f"/{endpoint}" for endpoint in HEALTH_ENDPOINTS)
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"})
+_FAREWELL_S = 1.0  # for an answer that was ready only as its deadline passed
 _PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
 
@@ -125,9 +126,9 @@ class App:
         }
         code = 499  # the client left before there was an answer
         try:
-            expires = asyncio.get_running_loop().time() + self._request_timeout_s
+            expires = asyncio.get_running_loop().time()
             try:
-                expires += self._timeout_s(exchange.target) - self._request_timeout_s
+                expires += self._timeout_s(exchange.target)
                 reply = await self._before(expires, request, exchange)
             except StatusError as status:
                 reply = exchange.failed(status)
@@ -165,8 +166,9 @@ class App:
         self, expires: float, request: web.BaseRequest, reply: Reply, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         """An answer that cannot be delivered in time is cut off: the client sees that it is not whole."""
+        expires = max(expires, asyncio.get_running_loop().time() + _FAREWELL_S)
         try:
-            async with asyncio.timeout_at(max(expires, asyncio.get_running_loop().time() + 1)):
+            async with asyncio.timeout_at(expires):
                 return await send(request, reply, headers, request.headers.get("Accept-Encoding", ""))
         except TimeoutError:
             if request.transport is not None:
@@ -223,6 +225,12 @@ class App:
             case Route.METRICS:
                 started = {"Process-Start-Time-Unix": str(self._started_s)}
                 return Reply([self._telemetry.exposition()], 200, CONTENT_TYPE, started)
+            case _:
+                return await self._documented(method, exchange)
+
+    async def _documented(self, method: str, exchange: _Exchange) -> Reply:
+        """Below /apis and /version: GET only, and negotiated. Raises StatusError."""
+        target = exchange.target
         if method != "GET":
             raise method_not_allowed()
         match target.route:
@@ -237,16 +245,13 @@ class App:
             case Route.VERSION:
                 check_route(exchange.accept, (JSON,))
                 return json_reply(discovery.version_info(), pretty=True)
-        return self._discovered(target, exchange.representation())
-
-    def _discovered(self, target: Target, representation: Representation) -> Reply:
-        if target.route is Route.RESOURCE_LIST:
-            document = discovery.resource_list(target.version)
-        elif target.route is Route.GROUP:
-            document = discovery.group()
-        else:
-            document = discovery.group_list(self._secure_port)
-        return json_reply(document, representation.pretty)
+            case Route.RESOURCE_LIST:
+                document = discovery.resource_list(target.version)
+            case Route.GROUP:
+                document = discovery.group()
+            case _:
+                document = discovery.group_list(self._secure_port)
+        return json_reply(document, exchange.representation().pretty)
 
     def _index(self, code: int) -> Reply:
         return json_reply(discovery.path_index(self._checks), pretty=True, code=code)

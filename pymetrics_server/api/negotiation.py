@@ -109,10 +109,8 @@ def _quality(text: str) -> float:
 
 
 def _with_pretty(found: Representation, accept: str, query: Query, user_agent: str) -> Representation:
-    if "pretty" in query:
-        pretty = query["pretty"][0] in _TRUE
-    else:
-        pretty = user_agent.startswith(_PRETTY_AGENTS)
+    asked = "pretty" in query
+    pretty = query["pretty"][0] in _TRUE if asked else user_agent.startswith(_PRETTY_AGENTS)
     pretty = pretty or any(
         option.strip() in ("pretty=1", "pretty=true")
         for element in accept.split(",")

@@ -34,8 +34,9 @@ def encoded_reply(document: bytes, pretty: bool) -> Reply:
 def status_reply(
     status: StatusError, representation: Representation, headers: Mapping[str, str] | None = None
 ) -> Reply:
-    content_type = JSON if status.typed else TEXT
-    return Reply([status.to_json(representation.pretty)], status.code, content_type, headers or {})
+    if not status.typed:
+        return Reply([status.to_json()], status.code, TEXT, headers or {})
+    return Reply([status.to_json(representation.pretty)], status.code, JSON, headers or {})
 
 
 def text_reply(text: str, code: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

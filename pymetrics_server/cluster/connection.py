@@ -17,7 +17,7 @@ from pymetrics_server.cluster.credentials import Credentials
 from pymetrics_server.errors import ApiserverError, ConfigError, ResourceExpiredError
 
 _CONNECT_TIMEOUT_S = 10.0
-_READ_TIMEOUT_S = 60.0  # one page of a list; a watch has its own
+_READ_TIMEOUT_S = 180.0  # a list that comes in one piece may be 100 MB; a watch has its own
 _LONGEST_REFUSAL_BYTES = 64 << 10
 
 

@@ -193,6 +193,11 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
     token_file = os.path.join(base, str(user["tokenFile"])) if "tokenFile" in user else ""
     if token_file:
         user.pop("token", None)  # as client-go has it: the file goes first
+    plugin = user.get("exec")
+    if isinstance(plugin, dict) and os.sep in (command := str(plugin.get("command", ""))):
+        user["exec"] = plugin | {
+            "command": os.path.join(base, command)
+        }  # relative to the kubeconfig, as in client-go
     only = {
         "current-context": "context",
         "contexts": [{"name": "context", "context": {"cluster": "cluster", "user": "user"}}],

@@ -23,9 +23,7 @@ def address_of(node: Node, preferred_types: Sequence[str]) -> str:
         for entry in node.addresses:
             if entry.type == wanted and _usable(wanted, entry.address):
                 return entry.address
-    raise KubeletError(
-        FailureClass.NO_ADDRESS, f"no address matched types [{' '.join(preferred_types)}]"
-    )
+    raise KubeletError(FailureClass.NO_ADDRESS, f"no address matched types [{' '.join(preferred_types)}]")
 
 
 def port_of(node: Node, default_port: int, use_node_status_port: bool) -> int:

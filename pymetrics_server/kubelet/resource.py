@@ -17,25 +17,33 @@ from pymetrics_server.kubelet.sample import (
 )
 from pymetrics_server.meta.usage import MILLISECONDS_NS, NO_RATE, NodePoint, NodeSample
 
-_CPU = b"container_cpu_usage_seconds_total"
-_MEMORY = b"container_memory_working_set_bytes"
-_START = b"container_start_time_seconds"
-_NODE_CPU = b"node_cpu_usage_seconds_total"
-_NODE_MEMORY = b"node_memory_working_set_bytes"
+#: time_ns, start_ns, cpu_ns, memory_bytes: 0 where absent.
+_Values = list[int]
+_TIME, _START, _CPU, _MEMORY = range(4)
+_Key = tuple[str, str, str]  # namespace, pod, container
+_NODE: _Key = ("", "", "")
 
-_NODE = b""  # the node's key among the label texts
+_CONTAINER_COLUMNS = {
+    b"container_cpu_usage_seconds_total": _CPU,
+    b"container_memory_working_set_bytes": _MEMORY,
+    b"container_start_time_seconds": _START,
+}
+_NODE_COLUMNS = {
+    b"node_cpu_usage_seconds_total": _CPU,
+    b"node_memory_working_set_bytes": _MEMORY,
+}
+#: (family, what stands behind it): the newline in front lets the search leap from line to line.
 _LINE = re.compile(
-    rb"^[ \t]*(" + b"|".join([_CPU, _MEMORY, _START, _NODE_CPU, _NODE_MEMORY]) + rb")(?:"
-    # as kubelets write it: labels, value, time
-    rb'(?:\{(container="[^"\\\n]*",namespace="[^"\\\n]*",pod="[^"\\\n]*")\})? ([0-9.eE+-]+)(?: ([0-9]+))?$'
-    # anything else behind the name
-    rb"|(?![A-Za-z0-9_:])(.*)$)",
-    re.MULTILINE,
+    rb"\n[ \t]*(container_(?:cpu_usage_seconds_total|memory_working_set_bytes|start_time_seconds)"
+    rb"|node_(?:cpu_usage_seconds_total|memory_working_set_bytes))([^\n]*)"
 )
-_LABEL = re.compile(rb'([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\\n]|\\.)*)"')
-_LOOSE = re.compile(
-    rb'(?:[ \t]*\{((?:[^"}\n]|"(?:[^"\\\n]|\\.)*+")*+)\}[ \t]*|[ \t]+)([^ \t{}"_]+)(?:[ \t]+([0-9]+))?[ \t\r]*'
-)
+_LABEL = re.compile(rb'[ \t]*([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*"((?:[^"\\]|\\.)*+)"[ \t]*(?:,[ \t]*|$)')
+_AS_WRITTEN = ["{container=", ",namespace=", ",pod=", ""]
+_NAME_ENDS = (b"{", b" ", b"\t")
+#: Compared with floats, so floats; what is beyond, negative or no number counts as 0.
+_BEYOND_COUNTER, _BEYOND_SIGNED = float(BEYOND_COUNTER), float(BEYOND_SIGNED)
+_BEYOND_MS = BEYOND_SIGNED // MILLISECONDS_NS
+_FAMILY_GOES_ON = re.compile(rb"[A-Za-z0-9_:]")
 _ANY_SAMPLE = re.compile(rb"[ \t]*[A-Za-z_:][A-Za-z0-9_:]*(?:[ \t]*\{.*\}[ \t]*|[ \t]+)[0-9NnIi.+-].*")
 
 
@@ -43,71 +51,88 @@ def decode_resource(body: bytes, default_time_ns: int) -> NodeSample:
     """`default_time_ns` stamps what has no time of its own; an empty answer is an empty sample."""
     try:
         seen = _read(body, default_time_ns // MILLISECONDS_NS * MILLISECONDS_NS)
-        if not seen:
-            _check_format(body)
-        dropped = Dropped()
-        node = _node_point(seen.pop(_NODE, None), dropped)
-        return build_sample(MILLISECONDS_NS, node, _pods(seen, dropped), dropped)
     except UnicodeDecodeError as err:
         raise DecodeError(f"not UTF-8: {quoted(err.object[err.start :])}") from err
+    if not seen:
+        _check_format(body)
+    dropped = Dropped()
+    node = _node_point(seen.pop(_NODE, None), dropped)
+    return build_sample(MILLISECONDS_NS, node, _pods(seen, dropped), dropped)
 
 
-#: time_ns, start_ns, cpu_ns, memory_bytes: 0 where absent.
-_Values = list[int]
-
-
-def _read(body: bytes, default_time_ns: int) -> dict[bytes, _Values]:
-    """By the text of the labels, which is the same in each of a container's lines.
+def _read(body: bytes, default_time_ns: int) -> dict[_Key, _Values]:
+    """In order of appearance. Labels are parsed once for each text of them: a container's lines share it.
 
     Kubelets have listed a dead container next to the living one of the same name: the highest counter is it.
     """
-    seen: dict[bytes, _Values] = {}
-    for family, labels, value, stamp, rest in _LINE.findall(body):
-        if not value:
-            labels, value, stamp = _parse_loosely(family, rest)
-        try:
-            number = float(value)
-            time_ns = int(stamp) * MILLISECONDS_NS if stamp else default_time_ns
-        except ValueError:
-            time_ns = number = -1
-        if not 0 <= time_ns < BEYOND_SIGNED:
-            raise DecodeError(f"malformed sample: {quoted(b' '.join((family, labels, value, stamp)))}")
-        if family == _NODE_CPU or family == _NODE_MEMORY:
-            labels = _NODE
-        elif labels == _NODE:
-            labels = _UNLABELLED
-        values = seen.get(labels)
+    seen: dict[_Key, _Values] = {}
+    by_text: dict[bytes, _Values] = {}
+    for family, behind in _LINE.findall(b"\n" + body):
+        text, _, tail = behind.rpartition(b"}")
+        column = _CONTAINER_COLUMNS.get(family)
+        values = by_text.get(text) if column is not None else None
         if values is None:
-            values = seen[labels] = [0, 0, 0, 0]
-        if family == _CPU or family == _NODE_CPU:
-            cpu_ns = _whole(number * 1e9, BEYOND_COUNTER)
-            if cpu_ns >= values[2]:
-                values[0], values[2] = time_ns, cpu_ns
-        elif family == _START:
-            values[1] = max(values[1], _whole(number * 1e9, BEYOND_SIGNED))
+            key = _key(family, text, behind)
+            if key is None:
+                continue
+            values = seen.setdefault(key, [0, 0, 0, 0])
+            if column is None:
+                column = _NODE_COLUMNS[family]
+            else:
+                by_text[text] = values
+        fields = tail.split()
+        try:
+            number = float(fields[0])
+            stamp_ms = int(fields[1]) if len(fields) == 2 else None
+        except (ValueError, IndexError):
+            raise _malformed(family, behind) from None
+        if len(fields) > 2 or not (stamp_ms is None or 0 <= stamp_ms < _BEYOND_MS):
+            raise _malformed(family, behind)
+        time_ns = default_time_ns if stamp_ms is None else stamp_ms * MILLISECONDS_NS
+        if column == _CPU:
+            number *= 1e9
+            cpu_ns = int(number) if 1 <= number < _BEYOND_COUNTER else 0
+            if cpu_ns >= values[_CPU]:
+                values[_CPU], values[_TIME] = cpu_ns, time_ns
+        elif column == _MEMORY:
+            memory_bytes = int(number) if 1 <= number < _BEYOND_SIGNED else 0
+            if memory_bytes > values[_MEMORY]:
+                values[_MEMORY] = memory_bytes
+            values[_TIME] = time_ns
         else:
-            values[0], values[3] = time_ns, max(values[3], _whole(number, BEYOND_SIGNED))
+            number *= 1e9
+            start_ns = int(number) if 1 <= number < _BEYOND_SIGNED else 0
+            if start_ns > values[_START]:
+                values[_START] = start_ns
     return seen
 
 
-_UNLABELLED = b"-"
+def _malformed(family: bytes, behind: bytes) -> DecodeError:
+    return DecodeError(f"malformed sample: {quoted(family + behind)}")
 
 
-def _parse_loosely(family: bytes, rest: bytes) -> tuple[bytes, bytes, bytes]:
-    """(labels in the kubelet's order, value, time) of a line that differs from the kubelet's way of writing."""
-    found = _LOOSE.fullmatch(rest)
-    if found is None:
-        raise DecodeError(f"malformed sample: {quoted(family + rest)}")
-    by_name = dict(_LABEL.findall(found[1] or b""))
-    names = [by_name.get(name, b"") for name in (b"container", b"namespace", b"pod")]
-    if not all(names) or any(b"\\" in name for name in names):
-        return b"", found[2], found[3] or b""
-    return b'container="%b",namespace="%b",pod="%b"' % tuple(names), found[2], found[3] or b""
-
-
-def _whole(number: float, beyond: int) -> int:
-    """Truncated; 0 for what is no number, negative or out of range."""
-    return int(number) if 1 <= number < beyond else 0
+def _key(family: bytes, text: bytes, behind: bytes) -> _Key | None:
+    """Whom a line speaks of, from its labels as far as `}`; None for a line to pass over."""
+    if family in _CONTAINER_COLUMNS:
+        parts = text.decode().split('"')
+        if parts[::2] == _AS_WRITTEN and parts[1] and parts[3] and parts[5]:
+            return (parts[3], parts[5], parts[1])
+    labels = text.strip(b" \t")
+    if behind[:1] not in _NAME_ENDS or (b"{" in behind and not labels.startswith(b"{")):
+        if _FAMILY_GOES_ON.match(behind):
+            return None
+        raise _malformed(family, behind)
+    by_name: dict[bytes, bytes] = {}
+    at = 1
+    while found := _LABEL.match(labels, at):
+        by_name[found[1]] = found[2]
+        at = found.end()
+    if at < len(labels):
+        raise _malformed(family, behind)
+    if family in _NODE_COLUMNS:
+        return _NODE
+    key = [by_name.get(name, b"").decode() for name in (b"namespace", b"pod", b"container")]
+    return (key[0], key[1], key[2]) if all(key) else None
 
 
 def _node_point(values: _Values | None, dropped: Dropped) -> NodePoint | None:
@@ -121,14 +146,10 @@ def _node_point(values: _Values | None, dropped: Dropped) -> NodePoint | None:
     return NodePoint(time_ns, cpu_ns, memory_bytes)
 
 
-def _pods(seen: dict[bytes, _Values], dropped: Dropped) -> dict[tuple[str, str], list[Row]]:
+def _pods(seen: dict[_Key, _Values], dropped: Dropped) -> dict[tuple[str, str], list[Row]]:
     pods: dict[tuple[str, str], list[Row]] = {}
     incomplete: set[tuple[str, str]] = set()
-    for labels, values in seen.items():
-        if labels == _UNLABELLED:
-            dropped.add("container", "a sample without container, namespace or pod")
-            continue
-        _, container, _, namespace, _, pod, _ = labels.decode().split('"')
+    for (namespace, pod, container), values in seen.items():
         key = (namespace, pod)
         time_ns, start_ns, cpu_ns, memory_bytes = values
         if not cpu_ns or not memory_bytes:
@@ -144,7 +165,7 @@ def _pods(seen: dict[bytes, _Values], dropped: Dropped) -> dict[tuple[str, str],
 
 
 def _lack(values: _Values) -> str:
-    return "memory is absent or zero" if values[2] else "cpu is absent or zero"
+    return "memory is absent or zero" if values[_CPU] else "cpu is absent or zero"
 
 
 def _check_format(body: bytes) -> None:

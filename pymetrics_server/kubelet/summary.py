@@ -6,6 +6,7 @@ not zero; a pod counts as a whole, if each of its containers has a start and all
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -117,48 +118,51 @@ class _IncompleteError(Exception):
 
 
 def _row(container: _Container) -> Row:
-    cpu, memory = container.cpu, container.memory
     start_ns = _time_ns(container.start_time)
-    if not start_ns:
-        raise _IncompleteError(f"container {container.name}: no startTime")
-    if cpu is None or not (time_ns := _time_ns(cpu.time)):
-        raise _IncompleteError(f"container {container.name}: no cpu time")
-    cpu_ns = cpu.usage_core_nano_seconds
-    if not cpu_ns or not 0 < cpu_ns < BEYOND_COUNTER:
-        raise _IncompleteError(f"container {container.name}: {_lack('cpu', cpu_ns)}")
-    memory_bytes = memory and memory.working_set_bytes
-    if not memory_bytes or not 0 < memory_bytes < BEYOND_SIGNED:
-        raise _IncompleteError(f"container {container.name}: {_lack('memory', memory_bytes)}")
-    return (container.name, time_ns, start_ns, cpu_ns, memory_bytes, _rate(cpu.usage_nano_cores))
+    counted = _counted(container.cpu, container.memory)
+    if not start_ns or counted is None:
+        why = _lack(container.cpu, container.memory) if start_ns else "no startTime"
+        raise _IncompleteError(f"container {container.name}: {why}")
+    time_ns, cpu_ns, memory_bytes, nanocores = counted
+    return (container.name, time_ns, start_ns, cpu_ns, memory_bytes, nanocores)
 
 
 def _node_point(node: _Node | None, dropped: Dropped) -> NodePoint | None:
-    if node is None or node.cpu is None or not (time_ns := _time_ns(node.cpu.time)):
-        dropped.add("node", "no cpu time")
+    cpu, memory = (node.cpu, node.memory) if node else (None, None)
+    counted = _counted(cpu, memory)
+    if node is None or counted is None:
+        dropped.add("node", _lack(cpu, memory))
         return None
-    cpu_ns = node.cpu.usage_core_nano_seconds
-    if not cpu_ns or not 0 < cpu_ns < BEYOND_COUNTER:
-        dropped.add("node", _lack("cpu", cpu_ns))
-        return None
-    memory_bytes = node.memory and node.memory.working_set_bytes
-    if not memory_bytes or not 0 < memory_bytes < BEYOND_SIGNED:
-        dropped.add("node", _lack("memory", memory_bytes))
-        return None
-    return NodePoint(
-        time_ns, cpu_ns, memory_bytes, _rate(node.cpu.usage_nano_cores), _time_ns(node.start_time)
-    )
+    return NodePoint(*counted, _time_ns(node.start_time))
 
 
-def _lack(what: str, value: int | None) -> str:
+def _counted(cpu: _Cpu | None, memory: _Memory | None) -> tuple[int, int, int, int] | None:
+    """time_ns, cpu_ns, memory_bytes, usage_nanocores; None where one of the first three is absent or zero."""
+    if cpu is None or memory is None:
+        return None
+    time_ns, cpu_ns, memory_bytes = _time_ns(cpu.time), cpu.usage_core_nano_seconds, memory.working_set_bytes
+    if not time_ns or not cpu_ns or not memory_bytes:
+        return None
+    if not 0 < cpu_ns < BEYOND_COUNTER or not 0 < memory_bytes < BEYOND_SIGNED:
+        return None
+    nanocores = cpu.usage_nano_cores
+    if nanocores is None or not 0 <= nanocores < BEYOND_SIGNED:
+        nanocores = NO_RATE
+    return time_ns, cpu_ns, memory_bytes, nanocores
+
+
+def _lack(cpu: _Cpu | None, memory: _Memory | None) -> str:
+    """Why `_counted` found nothing."""
+    if cpu is None or not _time_ns(cpu.time):
+        return "no cpu time"
+    cpu_ns, memory_bytes = cpu.usage_core_nano_seconds, memory.working_set_bytes if memory else None
+    what, value = ("memory", memory_bytes) if cpu_ns and 0 < cpu_ns < BEYOND_COUNTER else ("cpu", cpu_ns)
     if value is None:
         return f"no {what}"
     return f"{what} is zero" if value == 0 else f"{what} is out of range"
 
 
-def _rate(nanocores: int | None) -> int:
-    return nanocores if nanocores is not None and 0 <= nanocores < BEYOND_SIGNED else NO_RATE
-
-
+@lru_cache(maxsize=8192)  # spares the call: stamps repeat within an answer, start times from answer to answer
 def _time_ns(text: str | None) -> int:
     """0 where there is none, or Go's zero time, or nonsense."""
     if not text:
@@ -175,12 +179,12 @@ def _distinct(containers: Sequence[_Container]) -> Sequence[_Container]:
         return containers
     best: dict[str, _Container] = {}
     for c in containers:
-        if c.name not in best or _counted(c) > _counted(best[c.name]):
+        if c.name not in best or _counter_of(c) > _counter_of(best[c.name]):
             best[c.name] = c
     return list(best.values())
 
 
-def _counted(container: _Container) -> int:
+def _counter_of(container: _Container) -> int:
     return (container.cpu and container.cpu.usage_core_nano_seconds) or 0
 
 

@@ -8,7 +8,7 @@ and the values all come from here. Names, defaults and meanings are metrics-serv
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 Value = bool | int | float | str | tuple[str, ...]
 
@@ -109,7 +109,7 @@ class Options:
     kubelet_client_key: str = _flag(
         Kind.TEXT, "", Group.KUBELET, "Path of the key of the client certificate shown to kubelets."
     )
-    kubelet_endpoint: str = _flag(
+    kubelet_endpoint: Literal["auto", "summary", "resource"] = _flag(
         Kind.TEXT,
         "auto",
         Group.KUBELET,

@@ -81,6 +81,10 @@ class Aggregator:
     def set_backend(self, port: int) -> None:
         """Where the server listens on 127.0.0.1; it is checked at once."""
         self._port = port
+        self.check_now()
+
+    def check_now(self) -> None:
+        """Not only when the next check is due."""
         self._kick.set()
 
     async def start(self) -> None:
@@ -140,7 +144,7 @@ class Aggregator:
                 return await _streamed(request, answer)
         except (aiohttp.ClientError, TimeoutError) as err:
             raise StatusError(
-                503, "ServiceUnavailable", f"error trying to reach service: {err or type(err).__name__}"
+                503, "ServiceUnavailable", f"error trying to reach service: {_told(err)}"
             ) from None
 
     async def _watch_backend(self) -> None:
@@ -164,16 +168,14 @@ class Aggregator:
                 return
             why = f"bad status from {url}: {status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as err:
-            why = f'Get "{url}": {err or "timed out"}'
+            why = f'Get "{url}": {_told(err)}'
         except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as err:
             why = f"the discovery document cannot be read: {type(err).__name__}: {err}"
-        self._note(
-            version, False, "FailedDiscoveryCheck", f"failing or missing response from {url}: {why}"
-        )
+        self._note(version, False, "FailedDiscoveryCheck", f"failing or missing response from {url}: {why}")
 
     async def _learn(self, version: str, body: bytes) -> None:
         """Aggregated discovery where the server has it, else what its classic document tells of this version."""
-        headers = {hdrs.ACCEPT: _DISCOVERY_ACCEPT}
+        headers: dict[str, str] = {hdrs.ACCEPT: _DISCOVERY_ACCEPT}
         if self._etag:
             headers[hdrs.IF_NONE_MATCH] = self._etag
         status, answered, document = await self._ask(f"https://127.0.0.1:{self._port}/apis", headers)
@@ -210,7 +212,7 @@ class Aggregator:
                 name=f"{version}.{GROUP}",
                 available=available,
                 reason=reason,
-                message=message,
+                because=message,
             )
         self._revisions.put(
             APISERVICES,
@@ -224,6 +226,10 @@ class Aggregator:
                 since_ns=since_ns,
             ),
         )
+
+
+def _told(err: Exception) -> str:
+    return str(err) or type(err).__name__
 
 
 def _with_kinds(group: Document) -> Document:
@@ -278,7 +284,11 @@ async def _streamed(request: web.BaseRequest, answer: aiohttp.ClientResponse) ->
         (name, value) for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
     )
     await response.prepare(request)
-    async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
-        await response.write(chunk)
-    await response.write_eof()
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK_BYTES):
+            await response.write(chunk)
+        await response.write_eof()
+    except (aiohttp.ClientError, TimeoutError):
+        if request.transport is not None:
+            request.transport.abort()  # half an answer must not look whole
     return response

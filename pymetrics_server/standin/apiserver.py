@@ -111,45 +111,54 @@ class StandinApiserver:
                 return await self._review(request, resource.plural, user)
             case "get":
                 return self._reader.get(request, resource, asked)
-            case "list" if not _is_item(asked):
-                return self._reader.list(request, resource, asked)
             case "watch":
                 return await self._reader.watch(request, resource, asked)
-        raise method_not_allowed()
+            case _:
+                return self._reader.list(request, resource, asked)
 
     def _nonresource(self, request: web.BaseRequest) -> web.Response:
         if request.method not in ("GET", "HEAD"):
             raise method_not_allowed()
         if request.path in _HEALTH_PATHS:
             return web.Response(text="ok")
-        aggregated = {GROUP: self._aggregator.available_versions()}
-        accept = request.headers.get("Accept", "")
-        document: Mapping[str, Any] | None = None
-        match [part for part in request.path.split("/") if part]:
-            case ["version"]:
-                document = discovery.version_document()
-            case ["openapi", "v3"]:
-                document = {"paths": {}}
-            case ["api"]:
-                if version := forms.wanted_discovery_version(accept):
-                    return _aggregated(discovery.aggregated_core(version), version)
-                document = discovery.core_versions(self._address)
-            case ["api", version]:
-                document = discovery.resource_list("", version)
-            case ["apis"]:
-                if version := forms.wanted_discovery_version(accept):
-                    elsewhere = self._aggregator.discovery()
-                    return _aggregated(discovery.aggregated_groups(version, elsewhere), version)
-                document = discovery.group_list(aggregated)
-            case ["apis", group]:
-                document = discovery.group_document(group, aggregated)
-            case ["apis", group, version]:
-                document = discovery.resource_list(group, version)
-        if document is None:
+        version = forms.wanted_discovery_version(request.headers.get("Accept", ""))
+        if version and request.path in ("/api", "/apis"):
+            document = (
+                discovery.aggregated_core(version)
+                if request.path == "/api"
+                else discovery.aggregated_groups(version, self._aggregator.discovery())
+            )
+            kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+            return json_response(document, content_type=kind)
+        classic = self._classic_discovery([part for part in request.path.split("/") if part])
+        if classic is None:
             raise not_found_generic()
-        return json_response(document)
+        return json_response(classic)
+
+    def _classic_discovery(self, parts: list[str]) -> discovery.Document | None:
+        elsewhere = {GROUP: self._aggregator.available_versions()}
+        match parts:
+            case ["version"]:
+                return discovery.version_document()
+            case ["openapi", "v3"]:
+                return {"paths": {}}
+            case ["api"]:
+                return discovery.core_versions(self._address)
+            case ["api", version]:
+                return discovery.resource_list("", version)
+            case ["apis"]:
+                return discovery.group_list(elsewhere)
+            case ["apis", group]:
+                return discovery.group_document(group, elsewhere)
+            case ["apis", group, version]:
+                return discovery.resource_list(group, version)
+            case _:
+                return None
 
     async def _review(self, request: web.BaseRequest, plural: str, user: UserInfo) -> web.Response:
+        if request.content_type not in ("application/json", "application/octet-stream"):
+            message = "the body of the request was in an unknown format - accepted media types include: application/json"
+            raise StatusError(415, "UnsupportedMediaType", message)
         if (request.content_length or 0) > _LARGEST_REVIEW_BYTES:
             raise bad_request("the review is too large")
         try:
@@ -188,12 +197,3 @@ def _of_certificate(peercert: Mapping[str, Any] | None) -> UserInfo | None:
     organizations = [value for key, value in subject if key == "organizationName"]
     name = next((value for key, value in subject if key == "commonName"), "")
     return UserInfo(name, (*organizations, AUTHENTICATED_GROUP))
-
-
-def _is_item(asked: Attributes) -> bool:
-    return asked.path.rstrip("/").endswith(f"/{asked.resource}/{asked.name}") and bool(asked.name)
-
-
-def _aggregated(document: discovery.Document, version: str) -> web.Response:
-    kind = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-    return json_response(document, content_type=kind)

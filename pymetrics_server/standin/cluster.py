@@ -154,6 +154,11 @@ class StandinCluster:
         self.users[token] = UserInfo(name, (*groups, AUTHENTICATED_GROUP))
         return token
 
+    def drop_source(self, name: str) -> None:
+        """The node leaves the cluster with its pods; its kubelet goes on answering."""
+        self._sources = [source for source in self._sources if source.view().name != name]
+        self.sync()
+
     def sync(self) -> None:
         """Take nodes and pods as their sources show them now; runs every few seconds by itself."""
         seen: set[tuple[str, str]] = set()
@@ -166,7 +171,7 @@ class StandinCluster:
             for pod in view.pods:
                 key = (pod.namespace, pod.name)
                 seen.add(key)
-                if self.pod.namespace not in self._namespaces:
+                if self.revisions.get(NAMESPACES, "", pod.namespace) is None:
                     self.revisions.put(NAMESPACES, namespace_body(pod.namespace, self.clock.now_ns()))
                 if self._is_new(key, _shape(pod)):
                     self.revisions.put(PODS, pod_body(pod, view.name, _ADDRESS))

@@ -73,7 +73,8 @@ def one(resource: ResourceType, stored: Stored, form: Form, include: str, now_ns
             return _table(resource, [stored], form, include, now_ns, {})
         case "PartialObjectMetadata":
             return _partial(stored, form)
-    return stored.body
+        case _:
+            return stored.body
 
 
 def many(
@@ -95,12 +96,13 @@ def many(
                 "metadata": metadata,
                 "items": [_partial(stored, form) for stored in found],
             }
-    return {
-        "kind": f"{resource.kind}List",
-        "apiVersion": resource.api_version,
-        "metadata": metadata,
-        "items": [stored.body for stored in found],
-    }
+        case _:
+            return {
+                "kind": f"{resource.kind}List",
+                "apiVersion": resource.api_version,
+                "metadata": metadata,
+                "items": [stored.body for stored in found],
+            }
 
 
 def bookmark(resource: ResourceType, form: Form, revision: int) -> object:
@@ -120,7 +122,8 @@ def bookmark(resource: ResourceType, form: Form, revision: int) -> object:
                 "apiVersion": f"{_META_GROUP}/{form.version}",
                 "metadata": metadata,
             }
-    return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        case _:
+            return {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
 
 
 def human_age(age_s: int) -> str:

@@ -63,7 +63,7 @@ class Reader:
     def list(self, request: web.BaseRequest, resource: ResourceType, asked: Attributes) -> web.Response:
         form = forms.wanted_form(request.headers.get("Accept", ""))
         matches = _matcher(request, resource)
-        found = [o for o in self._revisions.list(resource, asked.namespace) if matches(o)]
+        found = [o for o in self._revisions.all(resource, asked.namespace) if matches(o)]
         revision = self._revisions.revision
         if token := request.query.get("continue", ""):
             place = self._place(resource, token)
@@ -100,7 +100,7 @@ class Reader:
         await response.prepare(request)
         if not revision:
             revision = self._revisions.revision
-            for stored in filter(matches, self._revisions.list(resource)):
+            for stored in filter(matches, self._revisions.all(resource)):
                 await response.write(event("ADDED", stored))
         with suppress(TimeoutError):
             async with asyncio.timeout(_number(request, "timeoutSeconds") or _LONGEST_WATCH_S):
@@ -125,9 +125,7 @@ class Reader:
             asyncio.create_task(self._closing.wait(), name="watch for the end"),
         ]
         try:
-            await asyncio.wait(
-                waits, timeout=self._bookmark_interval_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait(waits, timeout=self._bookmark_interval_s, return_when=asyncio.FIRST_COMPLETED)
             return waits[0].done()
         finally:
             for wait in waits:

@@ -30,9 +30,7 @@ class ResourceType(msgspec.Struct, frozen=True):
 
 _CREATE = ("create",)
 NODES = ResourceType("", "v1", "nodes", "node", "Node", short_names=("no",))
-PODS = ResourceType(
-    "", "v1", "pods", "pod", "Pod", namespaced=True, short_names=("po",), categories=("all",)
-)
+PODS = ResourceType("", "v1", "pods", "pod", "Pod", namespaced=True, short_names=("po",), categories=("all",))
 NAMESPACES = ResourceType("", "v1", "namespaces", "namespace", "Namespace", short_names=("ns",))
 CONFIGMAPS = ResourceType(
     "", "v1", "configmaps", "configmap", "ConfigMap", namespaced=True, short_names=("cm",)
@@ -168,9 +166,7 @@ def namespace_body(name: str, created_ns: int) -> dict[str, Any]:
     }
 
 
-def configmap_body(
-    namespace: str, name: str, data: Mapping[str, str], created_ns: int
-) -> dict[str, Any]:
+def configmap_body(namespace: str, name: str, data: Mapping[str, str], created_ns: int) -> dict[str, Any]:
     return {
         "metadata": {"name": name, "namespace": namespace, "creationTimestamp": format_rfc3339(created_ns)},
         "data": dict(data),

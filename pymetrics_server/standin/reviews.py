@@ -88,9 +88,7 @@ class Policy:
         self.rules = list(rules)
 
     def decide(self, user: UserInfo, asked: Attributes) -> Decision:
-        return Decision(
-            MASTERS_GROUP in user.groups or any(rule.allows(user, asked) for rule in self.rules)
-        )
+        return Decision(MASTERS_GROUP in user.groups or any(rule.allows(user, asked) for rule in self.rules))
 
 
 def attributes_of(method: str, path: str, query: Mapping[str, str]) -> Attributes:
@@ -130,9 +128,7 @@ def subject_access_review(policy: Policy, review: Mapping[str, Any]) -> dict[str
     return _reviewed(policy, review, user)
 
 
-def self_subject_access_review(
-    policy: Policy, review: Mapping[str, Any], user: UserInfo
-) -> dict[str, Any]:
+def self_subject_access_review(policy: Policy, review: Mapping[str, Any], user: UserInfo) -> dict[str, Any]:
     return _reviewed(policy, review, user)
 
 
@@ -194,4 +190,5 @@ def _verb(method: str, *, collection: bool, watch: bool) -> str:
             return "update"
         case "DELETE":
             return "deletecollection" if collection else "delete"
-    return method.lower()
+        case _:
+            return method.lower()

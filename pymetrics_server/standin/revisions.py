@@ -78,7 +78,7 @@ class Revisions:
     def get(self, resource: ResourceType, namespace: str, name: str) -> Stored | None:
         return self._objects.get(resource.plural, {}).get((namespace, name))
 
-    def list(self, resource: ResourceType, namespace: str = "") -> list[Stored]:
+    def all(self, resource: ResourceType, namespace: str = "") -> list[Stored]:
         """By namespace, then name; `namespace` "" is all of them."""
         found: Iterable[Stored] = self._objects.get(resource.plural, {}).values()
         return sorted((o for o in found if namespace in ("", o.namespace)), key=lambda o: o.key)

@@ -38,6 +38,16 @@ def node_memory_bytes(node: int, pods: int, containers: int) -> int:
     return _SYSTEM_BYTES + sum(memory_bytes(node, p, c) for p in range(pods) for c in range(containers))
 
 
+def place(pod_name: str) -> tuple[int, int]:
+    """(node, pod) of a simulated pod's name: what its rates and sizes are computed from."""
+    _, node, pod = pod_name.rsplit("-", 2)
+    return int(node), int(pod)
+
+
+def container_ordinal(name: str) -> int:
+    return _CONTAINERS.index(name) if name in _CONTAINERS else int(name.rpartition("-")[2])
+
+
 class SimulatedNode:
     """Satisfies views.NodeSource. Containers are sampled every interval, each up to 2 s before its node, and each
     node on a phase of its own; `epoch_ns` is when the simulation begins, its pods are some minutes older.

@@ -54,7 +54,16 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     directory = tmp_path_factory.mktemp("demo")
     output = (directory / "demo.out").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "pymetrics_server", "demo", "--dir", str(directory), "--nodes", str(SIMULATED_NODES)],
+        [
+            sys.executable,
+            "-m",
+            "pymetrics_server",
+            "demo",
+            "--dir",
+            str(directory),
+            "--nodes",
+            str(SIMULATED_NODES),
+        ],
         stdout=output,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

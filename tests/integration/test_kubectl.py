@@ -36,7 +36,9 @@ def test_top_pods_of_all_namespaces_shows_every_container(demo: Demo) -> None:
 
 def test_top_pods_selects_by_label_and_sorts_by_cpu(demo: Demo) -> None:
     pods = demo.get(f"{BASE}/v1beta1/pods")["items"]
-    namespace = next(p["metadata"]["namespace"] for p in pods if p["metadata"]["namespace"].startswith("team-"))
+    namespace = next(
+        p["metadata"]["namespace"] for p in pods if p["metadata"]["namespace"].startswith("team-")
+    )
     label = next(p["metadata"]["labels"]["app"] for p in pods if p["metadata"]["namespace"] == namespace)
     wanted = {
         p["metadata"]["name"]
@@ -92,7 +94,9 @@ def test_a_pod_that_does_not_exist_is_not_found(demo: Demo) -> None:
 
 
 def test_the_api_services_are_available_and_say_why(demo: Demo) -> None:
-    done = demo.kubectl("get", "apiservices", "v1beta1.metrics.k8s.io", "-o", "jsonpath={.status.conditions[0].status}")
+    done = demo.kubectl(
+        "get", "apiservices", "v1beta1.metrics.k8s.io", "-o", "jsonpath={.status.conditions[0].status}"
+    )
     assert (done.returncode, done.stdout) == (0, "True"), done.stderr
 
 

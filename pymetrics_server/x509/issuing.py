@@ -1,4 +1,4 @@
-"""Making and proving certificates. Bytes in, bytes out: no files, no sockets.
+"""Making certificates: CAs, and leaves for servers, clients and kubelets.
 
 Keys are ECDSA P-256: small, fast to make, and taken by every TLS peer Kubernetes has.
 """

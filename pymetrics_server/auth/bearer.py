@@ -1,0 +1,81 @@
+"""Bearer tokens: kube-apiserver says whose they are (TokenReview); what it said is kept for some seconds.
+
+Tokens themselves are not kept: answers are found by a hash of the token under a key made at start.
+"""
+
+import hashlib
+import hmac
+import secrets
+from typing import Protocol
+
+from multidict import CIMultiDictProxy
+
+from pymetrics_server.auth.lookups import Lookups
+from pymetrics_server.clock import Clock
+from pymetrics_server.errors import ApiserverError, UnauthorizedError
+from pymetrics_server.log import Logger
+from pymetrics_server.meta.identity import UserInfo
+
+log = Logger(__name__)
+
+_MAX_KEPT = 4096
+
+
+class TokenReviewAnswer(Protocol):
+    @property
+    def authenticated(self) -> bool: ...
+    @property
+    def user(self) -> UserInfo | None: ...
+    @property
+    def error(self) -> str: ...
+
+
+class TokenReviewer(Protocol):
+    async def token_review(self, token: str) -> TokenReviewAnswer:
+        """Raises ApiserverError."""
+        ...
+
+
+class BearerTokens:
+    """ttl_ns bounds how long a revoked token is still believed; 0 asks anew each time."""
+
+    def __init__(self, reviewer: TokenReviewer, clock: Clock, ttl_ns: int) -> None:
+        self._reviewer = reviewer
+        self._hash_key = secrets.token_bytes(32)
+        self._ttl_ns = ttl_ns
+        self._reviews: Lookups[bytes, TokenReviewAnswer] = Lookups(
+            "token review", self._kept_ns, clock, _MAX_KEPT
+        )
+
+    async def authenticate(self, headers: CIMultiDictProxy[str]) -> UserInfo | None:
+        """None is no opinion: there is no bearer token."""
+        token = token_in(headers)
+        if not token:
+            return None
+        key = hmac.digest(self._hash_key, token.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        try:
+            answer = await self._reviews.get(key, lambda: self._review(token))
+        except ApiserverError as err:
+            log.error("Failed to make webhook authenticator request", err)
+            raise UnauthorizedError(f"the token could not be reviewed: {err}") from err
+        if answer.authenticated and answer.user is not None:
+            return answer.user
+        raise UnauthorizedError(
+            ", ".join(["invalid bearer token", *([answer.error] if answer.error else [])])
+        )
+
+    async def close(self) -> None:
+        await self._reviews.close()
+
+    async def _review(self, token: str) -> TokenReviewAnswer:
+        return await self._reviewer.token_review(token)
+
+    def _kept_ns(self, answer: TokenReviewAnswer) -> int:
+        """A rejection with a message may be a passing failure of whoever judged."""
+        return 0 if answer.error and not answer.authenticated else self._ttl_ns
+
+
+def token_in(headers: CIMultiDictProxy[str]) -> str:
+    """Empty where there is none; two blanks before the token make it none, as in metrics-server."""
+    parts = headers.get("Authorization", "").strip().split(" ", 2)
+    return parts[1] if len(parts) > 1 and parts[0].lower() == "bearer" else ""

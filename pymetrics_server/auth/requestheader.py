@@ -1,0 +1,75 @@
+"""A front proxy's word for who asks: X-Remote-User and its kin, believed of a proven front proxy only.
+
+metrics-server: `k8s.io/apiserver/pkg/authentication/request/headerrequest`. Plain functions, no I/O.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from multidict import CIMultiDictProxy
+
+from pymetrics_server.auth.trust import Trust
+from pymetrics_server.errors import UnauthorizedError, UntrustedError
+from pymetrics_server.meta.identity import UserInfo
+from pymetrics_server.x509 import Proven
+
+_BROKEN_ESCAPE = re.compile("%(?![0-9a-f]{2})")
+
+#: (chain, leaf first; CA bundle) -> the leaf, proven; raises UntrustedError.
+Prove = Callable[[tuple[bytes, ...], bytes], Proven]
+
+
+def authenticate(
+    headers: CIMultiDictProxy[str], chain_der: tuple[bytes, ...], trust: Trust, prove: Prove
+) -> UserInfo | None:
+    """None is no opinion: no certificate, no CA to prove it by, or a front proxy that names nobody."""
+    if not chain_der or not trust.requestheader_ca_pem:
+        return None
+    try:
+        proxy = prove(chain_der, trust.requestheader_ca_pem)
+    except UntrustedError as err:
+        raise UnauthorizedError(str(err)) from err
+    name = proxy.subject.common_name
+    if trust.allowed_names and name not in trust.allowed_names:
+        raise UnauthorizedError(f"x509: subject with cn={name} is not in the allowed list")
+    return user_of(headers, trust)
+
+
+def user_of(headers: CIMultiDictProxy[str], trust: Trust) -> UserInfo | None:
+    """One header line is one value: commas belong to it."""
+    name = _first(headers, trust.username_headers)
+    if not name:
+        return None
+    return UserInfo(
+        name=name,
+        groups=tuple(g for header in trust.group_headers for g in headers.getall(header, ()) if g),
+        uid=_first(headers, trust.uid_headers),
+        extra=_extra(headers, trust.extra_headers_prefix),
+    )
+
+
+def _first(headers: CIMultiDictProxy[str], names: tuple[str, ...]) -> str:
+    return next((value for name in names if (value := headers.get(name))), "")
+
+
+def _extra(headers: CIMultiDictProxy[str], prefixes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for prefix in prefixes:
+        start = prefix.lower()
+        for header, value in headers.items():
+            lowered = header.lower()
+            if lowered.startswith(start):
+                key = _unescaped(lowered[len(start) :])
+                found[key] = (*found.get(key, ()), value)
+    return found
+
+
+def _unescaped(key: str) -> str:
+    """A key that is not whole percent-encoding is taken as it stands."""
+    if _BROKEN_ESCAPE.search(key):
+        return key
+    try:
+        return unquote(key, errors="strict")
+    except UnicodeDecodeError:
+        return key

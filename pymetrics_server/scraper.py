@@ -1,0 +1,303 @@
+"""When to ask which node: the schedule, and what is said when a node stops or starts to answer.
+
+Each node has a phase of its own within the resolution, taken from its name and aligned to the wall clock:
+the load is even, and two replicas ask at the same instants. One dispatcher starts what is due; each answer
+is handed on as it arrives, and one bad node costs that node only.
+"""
+
+import asyncio
+import heapq
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Protocol
+from zlib import crc32
+
+import msgspec
+
+from pymetrics_server.clock import Clock
+from pymetrics_server.errors import FailureClass, KubeletError
+from pymetrics_server.log import Logger
+from pymetrics_server.meta.objects import Node
+from pymetrics_server.meta.usage import NodeSample
+from pymetrics_server.telemetry import Telemetry
+
+log = Logger(__name__)
+
+_TICK_S = 0.05  # how often the dispatcher looks; nodes due within one tick start together
+#: A scrape counts against the concurrency for so long. The bound is there for the rush of handshakes when
+#: everything is due at once; nodes that hang must not hold it against those that answer.
+_RUSH_NS = 2_000_000_000
+
+
+class KubeletClient(Protocol):
+    async def scrape(self, node: Node) -> NodeSample:
+        """Raises KubeletError; keeps its own timeout."""
+        ...
+
+    def forget(self, node_name: str) -> None: ...
+
+
+class SampleSink(Protocol):
+    def put(self, node: str, sample: NodeSample, now_ns: int, cpu_capacity_nanocores: int) -> None: ...
+
+    def forget(self, node: str) -> None: ...
+
+
+class NodeScrapeState(msgspec.Struct, frozen=True):
+    """How a node answers; instants are monotonic, None where there was none."""
+
+    last_success_ns: int | None = None
+    failing_since_ns: int | None = None
+    failure: FailureClass | None = None
+    detail: str = ""
+    attempts: int = 0  # failed ones since it last answered
+
+
+class Failing(msgspec.Struct, frozen=True):
+    """How many nodes fail in one way, and one of them."""
+
+    count: int
+    node: str
+    detail: str
+
+
+class _Tracked:
+    __slots__ = ("due_ns", "node", "state", "task", "told")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.due_ns = 0  # monotonic
+        self.task: asyncio.Task[None] | None = None
+        self.state = NodeScrapeState()
+        self.told: FailureClass | None = None  # the failure that the log has last named
+
+
+class Scraper:
+    """`upsert` and `remove` take the nodes as they come and go; `run` asks them until it is cancelled."""
+
+    def __init__(
+        self,
+        client: KubeletClient,
+        sink: SampleSink,
+        telemetry: Telemetry,
+        clock: Clock,
+        resolution_ns: int,
+        concurrency: int = 64,
+        selects: Callable[[Node], bool] = lambda _: True,
+    ) -> None:
+        self._client = client
+        self._sink = sink
+        self._telemetry = telemetry
+        self._clock = clock
+        self._resolution_ns = resolution_ns
+        self._concurrency = concurrency
+        self._selects = selects
+        self._nodes: dict[str, _Tracked] = {}
+        self._failing: dict[str, _Tracked] = {}
+        self._schedule: list[tuple[int, str]] = []  # a heap of (due, name); stale where due is not the node's
+        self._rushing: dict[asyncio.Task[None], int] = {}  # started less than _RUSH_NS ago, the oldest first
+        self._looked_ns: int | None = None
+        self._round = _Round(clock.monotonic_ns())
+
+    def __repr__(self) -> str:
+        return f"<Scraper: {len(self._nodes)} nodes, {len(self._failing)} failing>"
+
+    def upsert(self, node: Node) -> None:
+        """A node that appears or turns ready is asked at once, any other goes on in its phase."""
+        if not self._selects(node):
+            self.remove(node.name)
+            return
+        tracked = self._nodes.get(node.name)
+        if tracked is None:
+            tracked = self._nodes[node.name] = _Tracked(node)
+        else:
+            turned_ready = node.ready and not tracked.node.ready
+            tracked.node = node
+            if not turned_ready:
+                return
+            if tracked.task is not None:  # it waits for the node as it was
+                tracked.task.cancel()
+                tracked.task = None
+        self._plan(tracked, self._clock.monotonic_ns())
+
+    def remove(self, name: str) -> None:
+        tracked = self._nodes.pop(name, None)
+        if tracked is None:
+            return
+        self._failing.pop(name, None)
+        if tracked.task is not None:
+            tracked.task.cancel()
+        self._sink.forget(name)
+        self._client.forget(name)
+        self._telemetry.forget_node(name)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._dispatch(group)
+                await self._clock.sleep(_TICK_S)
+
+    def timely(self, now_ns: int) -> bool:
+        """Whether the dispatcher is alive, at monotonic `now_ns`; what nodes do has no part in it."""
+        return self._looked_ns is None or now_ns - self._looked_ns <= self._resolution_ns * 3 // 2
+
+    def state(self, node: str) -> NodeScrapeState | None:
+        tracked = self._nodes.get(node)
+        return None if tracked is None else tracked.state
+
+    def failures(self) -> Mapping[FailureClass, Failing]:
+        found: dict[FailureClass, Failing] = {}
+        for name, tracked in self._failing.items():
+            failure = tracked.state.failure
+            if failure is not None:
+                known = found.get(failure) or Failing(0, name, tracked.state.detail)
+                found[failure] = msgspec.structs.replace(known, count=known.count + 1)
+        return found
+
+    def _plan(self, tracked: _Tracked, due_ns: int) -> None:
+        tracked.due_ns = due_ns
+        heapq.heappush(self._schedule, (due_ns, tracked.node.name))
+
+    def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        now_ns = self._looked_ns = self._clock.monotonic_ns()
+        while self._rushing and now_ns - next(iter(self._rushing.values())) >= _RUSH_NS:
+            del self._rushing[next(iter(self._rushing))]
+        if now_ns - self._round.began_ns >= self._resolution_ns:
+            self._end_round(now_ns)
+        until_slot_ns = self._clock.now_ns() - now_ns  # from monotonic to wall
+        while self._schedule and self._schedule[0][0] <= now_ns:
+            due_ns, name = self._schedule[0]
+            tracked = self._nodes.get(name)
+            if tracked is not None and tracked.due_ns == due_ns:
+                if tracked.task is None:
+                    if len(self._rushing) >= self._concurrency:
+                        return
+                    self._start(tracked, group, now_ns)
+                wait_ns = next_wait_ns(name, now_ns + until_slot_ns, self._resolution_ns)
+                self._plan(tracked, now_ns + wait_ns)
+                heapq.heappop(self._schedule)  # still the head: what was pushed is later
+            else:
+                heapq.heappop(self._schedule)
+
+    def _start(self, tracked: _Tracked, group: asyncio.TaskGroup, now_ns: int) -> None:
+        log.info("Scraping node", v=2, node=tracked.node.name)
+        task = group.create_task(self._scrape(tracked), name=f"scrape {tracked.node.name}")
+        tracked.task = task
+        self._rushing[task] = now_ns
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._rushing.pop(task, None)
+            if tracked.task is task:
+                tracked.task = None
+
+        task.add_done_callback(ended)
+
+    async def _scrape(self, tracked: _Tracked) -> None:
+        node = tracked.node
+        began_ns = self._clock.monotonic_ns()
+        failure: FailureClass | None = None
+        try:
+            sample = await self._client.scrape(node)
+            if self._nodes.get(node.name) is not tracked:
+                return  # it left, and a client need not have heeded the cancellation
+            self._sink.put(node.name, sample, self._clock.monotonic_ns(), node.cpu_capacity_nanocores)
+        except KubeletError as err:
+            failure = err.failure
+            self._failed(tracked, failure, err.detail, err)
+        except Exception as err:  # a bug, and this node's answer brought it out: the other nodes go on
+            failure = FailureClass.INTERNAL
+            self._failed(tracked, failure, repr(err), err)
+        else:
+            self._succeeded(tracked)
+        ended_ns = self._clock.monotonic_ns()
+        self._round.answered(began_ns, ended_ns)
+        self._telemetry.observe_scrape(
+            node.name,
+            (ended_ns - began_ns) / 1e9,
+            self._clock.now_ns() / 1e9,
+            failure.label if failure else "",
+        )
+
+    def _succeeded(self, tracked: _Tracked) -> None:
+        before, now_ns = tracked.state, self._clock.monotonic_ns()
+        tracked.state = NodeScrapeState(last_success_ns=now_ns)
+        self._failing.pop(tracked.node.name, None)
+        if tracked.told is not None and before.failing_since_ns is not None:
+            log.info(
+                "Node answers again",
+                node=tracked.node.name,
+                failure=tracked.told.label,
+                failed_for_s=round((now_ns - before.failing_since_ns) / 1e9, 1),
+                attempts=before.attempts,
+            )
+        tracked.told = None
+
+    def _failed(self, tracked: _Tracked, failure: FailureClass, detail: str, err: Exception) -> None:
+        before, node = tracked.state, tracked.node
+        if self._nodes.get(node.name) is not tracked:
+            return
+        since_ns = before.failing_since_ns
+        tracked.state = NodeScrapeState(
+            last_success_ns=before.last_success_ns,
+            failing_since_ns=self._clock.monotonic_ns() if since_ns is None else since_ns,
+            failure=failure,
+            detail=detail,
+            attempts=before.attempts + 1,
+        )
+        self._failing[node.name] = tracked
+        if failure is FailureClass.INTERNAL and tracked.told is not failure:
+            trace = "".join(traceback.format_exception(err))
+            log.error("Failed to scrape node", err, node=node.name, cure=failure.cure, traceback=trace)
+        elif not node.ready:
+            log.info("Failed to scrape node, node is not ready", v=4, node=node.name, err=err)
+            return
+        elif tracked.told is failure:
+            log.info("Node still fails", v=4, node=node.name, err=err, attempts=tracked.state.attempts)
+        else:
+            log.error(
+                "Failed to scrape node",
+                err,
+                node=node.name,
+                addresses=[a.address for a in node.addresses],
+                failure=failure.label,
+                cause=failure.cause,
+                cure=failure.cure,
+            )
+        tracked.told = failure
+
+    def _end_round(self, now_ns: int) -> None:
+        duration_s = self._round.duration_s
+        if duration_s is not None:
+            self._telemetry.observe_round(duration_s)
+            log.info("Scrape finished", v=1, duration_s=duration_s, nodes=len(self._nodes))
+        self._round = _Round(now_ns)
+
+
+class _Round:
+    """What was answered within one resolution."""
+
+    __slots__ = ("_first_ns", "_last_ns", "began_ns")
+
+    def __init__(self, began_ns: int) -> None:
+        self.began_ns = began_ns
+        self._first_ns = self._last_ns = 0
+
+    def answered(self, began_ns: int, ended_ns: int) -> None:
+        self._first_ns = min(self._first_ns or began_ns, began_ns)
+        self._last_ns = ended_ns
+
+    @property
+    def duration_s(self) -> float | None:
+        """From the first question to the last answer; None where nothing was answered."""
+        return (self._last_ns - self._first_ns) / 1e9 if self._last_ns else None
+
+
+def next_wait_ns(name: str, wall_ns: int, resolution_ns: int) -> int:
+    """From an attempt at `wall_ns` to the next: the first slot of the node's phase that is half a resolution
+    away. Where that leaves a gap, after an attempt out of phase, the attempt between halves it."""
+    phase_ns = crc32(name.encode()) * resolution_ns >> 32
+    soonest_ns = wall_ns + resolution_ns // 2
+    slot_ns = soonest_ns + (phase_ns - soonest_ns) % resolution_ns
+    wait_ns = slot_ns - wall_ns
+    in_phase_at_most_ns = resolution_ns + resolution_ns // 8  # a tick late, a clock slewed
+    return wait_ns if wait_ns <= in_phase_at_most_ns else wait_ns // 2

@@ -1,0 +1,94 @@
+"""All nodes' rings, and which of them speaks for a pod."""
+
+from pymetrics_server.meta.usage import NodeSample, NodeUsage, PodUsage
+from pymetrics_server.store.ring import NodeRing
+
+_Pod = tuple[str, str]  # namespace, name
+
+
+class Store:
+    """Hands out the identical usage object until the sample behind it changes."""
+
+    def __init__(self, resolution_ns: int, max_age_ns: int, samples: int = 8) -> None:
+        """`samples` per node, at least 2."""
+        if samples < 2:
+            raise ValueError("a rate needs two samples")
+        self._resolution_ns = resolution_ns
+        self._max_age_ns = max_age_ns
+        self._samples = samples
+        self._rings: dict[str, NodeRing] = {}
+        self._owners: dict[_Pod, NodeRing] = {}
+        self._rivals: dict[_Pod, list[NodeRing]] = {}  # further nodes that report a pod; nearly always empty
+
+    def __repr__(self) -> str:
+        return (
+            f"<Store: {len(self._rings)} nodes, {len(self._owners)} pods, {len(self._rivals)} on two nodes>"
+        )
+
+    def put(self, node: str, sample: NodeSample, now_ns: int, cpu_capacity_nanocores: int) -> None:
+        """`now_ns` is when the sample arrived; a capacity of 0 is unknown and bounds nothing."""
+        ring = self._rings.get(node)
+        if ring is None:
+            ring = self._rings[node] = NodeRing(node, self._resolution_ns, self._samples)
+        before = ring.ordinals
+        if ring.put(sample, now_ns, cpu_capacity_nanocores):
+            for pod in before.keys() - ring.ordinals.keys():
+                self._release(pod, ring)
+            for pod in ring.ordinals:
+                if pod not in before:
+                    self._claim(pod, ring)
+
+    def forget(self, node: str) -> None:
+        ring = self._rings.pop(node, None)
+        if ring is not None:
+            for pod in ring.ordinals:
+                self._release(pod, ring)
+
+    def node_usage(self, name: str, now_ns: int) -> NodeUsage | None:
+        ring = self._rings.get(name)
+        return ring.node_usage() if ring is not None and self._is_current(ring, now_ns) else None
+
+    def pod_usage(self, namespace: str, name: str, now_ns: int) -> PodUsage | None:
+        pod = (namespace, name)
+        ring = self._owners.get(pod)
+        if ring is None:
+            return None
+        if pod in self._rivals:
+            ring = self._spokesman(pod, ring, now_ns)
+        return ring.pod_usage(ring.ordinals[pod]) if self._is_current(ring, now_ns) else None
+
+    def servable(self, now_ns: int) -> tuple[int, int]:
+        """(nodes with usage, containers that have what a rate needs; the second is counted cheaply, see
+        NodeRing.containers_paired). Ready is when neither is 0."""
+        current = [ring for ring in self._rings.values() if self._is_current(ring, now_ns)]
+        nodes = sum(ring.node_usage() is not None for ring in current)
+        return nodes, sum(ring.containers_paired() for ring in current)
+
+    def age_ns(self, node: str, now_ns: int) -> int | None:
+        """Since the last good sample arrived."""
+        ring = self._rings.get(node)
+        return None if ring is None else now_ns - ring.arrived_ns
+
+    def _is_current(self, ring: NodeRing, now_ns: int) -> bool:
+        return now_ns - ring.arrived_ns <= self._max_age_ns
+
+    def _spokesman(self, pod: _Pod, owner: NodeRing, now_ns: int) -> NodeRing:
+        """A pod that moved is for a while on both nodes: the younger one lives. The owner wins a draw."""
+        current = [ring for ring in (owner, *self._rivals[pod]) if self._is_current(ring, now_ns)]
+        return max(current, key=lambda ring: ring.newest_start_ns(ring.ordinals[pod]), default=owner)
+
+    def _claim(self, pod: _Pod, ring: NodeRing) -> None:
+        if self._owners.setdefault(pod, ring) is not ring:
+            self._rivals.setdefault(pod, []).append(ring)
+
+    def _release(self, pod: _Pod, ring: NodeRing) -> None:
+        rivals = self._rivals.get(pod)
+        if self._owners[pod] is not ring:
+            if rivals is not None:
+                rivals.remove(ring)
+        elif rivals:
+            self._owners[pod] = rivals.pop(0)
+        else:
+            del self._owners[pod]
+        if not rivals:
+            self._rivals.pop(pod, None)
