@@ -164,20 +164,15 @@ class Scraper:
             del self._rushing[next(iter(self._rushing))]
         if now_ns - self._round.began_ns >= self._resolution_ns:
             self._end_round(now_ns)
-        until_slot_ns = self._clock.now_ns() - now_ns  # from monotonic to wall
-        while self._schedule and self._schedule[0][0] <= now_ns:
-            due_ns, name = self._schedule[0]
+        until_wall_ns = self._clock.now_ns() - now_ns
+        while self._schedule and self._schedule[0][0] <= now_ns and len(self._rushing) < self._concurrency:
+            due_ns, name = heapq.heappop(self._schedule)
             tracked = self._nodes.get(name)
-            if tracked is not None and tracked.due_ns == due_ns:
-                if tracked.task is None:
-                    if len(self._rushing) >= self._concurrency:
-                        return
-                    self._start(tracked, group, now_ns)
-                wait_ns = next_wait_ns(name, now_ns + until_slot_ns, self._resolution_ns)
-                self._plan(tracked, now_ns + wait_ns)
-                heapq.heappop(self._schedule)  # still the head: what was pushed is later
-            else:
-                heapq.heappop(self._schedule)
+            if tracked is None or tracked.due_ns != due_ns:
+                continue
+            if tracked.task is None:  # else its last scrape still runs: this slot is skipped
+                self._start(tracked, group, now_ns)
+            self._plan(tracked, now_ns + next_wait_ns(name, now_ns + until_wall_ns, self._resolution_ns))
 
     def _start(self, tracked: _Tracked, group: asyncio.TaskGroup, now_ns: int) -> None:
         log.info("Scraping node", v=2, node=tracked.node.name)
@@ -195,28 +190,29 @@ class Scraper:
     async def _scrape(self, tracked: _Tracked) -> None:
         node = tracked.node
         began_ns = self._clock.monotonic_ns()
-        failure: FailureClass | None = None
+        trouble: Exception | None = None
         try:
             sample = await self._client.scrape(node)
-            if self._nodes.get(node.name) is not tracked:
-                return  # it left, and a client need not have heeded the cancellation
-            self._sink.put(node.name, sample, self._clock.monotonic_ns(), node.cpu_capacity_nanocores)
-        except KubeletError as err:
-            failure = err.failure
-            self._failed(tracked, failure, err.detail, err)
-        except Exception as err:  # a bug, and this node's answer brought it out: the other nodes go on
-            failure = FailureClass.INTERNAL
-            self._failed(tracked, failure, repr(err), err)
-        else:
+            if self._tracks(tracked):
+                self._sink.put(node.name, sample, self._clock.monotonic_ns(), node.cpu_capacity_nanocores)
+        except Exception as err:  # also a bug that this node's answer brings out: the other nodes go on
+            trouble = err
+        if not self._tracks(tracked):
+            return
+        if trouble is None:
             self._succeeded(tracked)
+        else:
+            self._failed(tracked, trouble)
         ended_ns = self._clock.monotonic_ns()
         self._round.answered(began_ns, ended_ns)
+        label = tracked.state.failure.label if tracked.state.failure else ""
         self._telemetry.observe_scrape(
-            node.name,
-            (ended_ns - began_ns) / 1e9,
-            self._clock.now_ns() / 1e9,
-            failure.label if failure else "",
+            node.name, (ended_ns - began_ns) / 1e9, self._clock.now_ns() / 1e9, label
         )
+
+    def _tracks(self, tracked: _Tracked) -> bool:
+        """False once the node left: a client need not heed the cancellation at once."""
+        return self._nodes.get(tracked.node.name) is tracked
 
     def _succeeded(self, tracked: _Tracked) -> None:
         before, now_ns = tracked.state, self._clock.monotonic_ns()
@@ -232,10 +228,12 @@ class Scraper:
             )
         tracked.told = None
 
-    def _failed(self, tracked: _Tracked, failure: FailureClass, detail: str, err: Exception) -> None:
+    def _failed(self, tracked: _Tracked, err: Exception) -> None:
         before, node = tracked.state, tracked.node
-        if self._nodes.get(node.name) is not tracked:
-            return
+        if isinstance(err, KubeletError):
+            failure, detail = err.failure, err.detail
+        else:
+            failure, detail = FailureClass.INTERNAL, repr(err)
         since_ns = before.failing_since_ns
         tracked.state = NodeScrapeState(
             last_success_ns=before.last_success_ns,

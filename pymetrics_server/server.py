@@ -232,9 +232,9 @@ class Server:
         failures = self._scraper.failures()
         if not failures:
             return "no metrics to serve"
-        failure, count = max(failures.items(), key=lambda item: item[1])
+        failure, most = max(failures.items(), key=lambda item: item[1].count)
         return (
-            f"no metrics to serve: {failure.label} at {count} of {len(self._nodes.cache)} nodes, "
+            f"no metrics to serve: {failure.label} at {most.count} of {len(self._nodes.cache)} nodes, "
             f"{failure.cause}; {failure.cure}"
         )
 

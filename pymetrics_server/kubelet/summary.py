@@ -96,9 +96,7 @@ def _read(body: bytes) -> _Summary:
             return _decoder.decode(body)
         except msgspec.ValidationError:
             # A negative, fractional or endless number where a counter stands costs that number only.
-            tree = json.loads(
-                body, parse_int=_counter, parse_float=lambda _: None, parse_constant=lambda _: None
-            )
+            tree = json.loads(body, parse_int=_counter, parse_float=lambda _: None)
             return msgspec.convert(tree, _Summary)
     except (ValueError, RecursionError) as err:
         what = "an empty answer" if not body.strip() else quoted(body)

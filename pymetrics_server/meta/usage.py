@@ -44,11 +44,11 @@ class NodeSample(msgspec.Struct, frozen=True):
     stamp_ns: int  # how coarse the times are: WHOLE_SECONDS_NS or MILLISECONDS_NS
     node: NodePoint | None
     layout: PodLayout
-    time_ns: array[int]  # 'q'
-    start_ns: array[int]  # 'q'; 0 unknown ("before everything")
-    cpu_ns: array[int]  # 'Q', never 0
-    memory_bytes: array[int]  # 'Q', never 0
-    usage_nanocores: array[int]  # 'q', NO_RATE where the kubelet gave none
+    time_ns: "array[int]"  # 'q'
+    start_ns: "array[int]"  # 'q'; 0 unknown ("before everything")
+    cpu_ns: "array[int]"  # 'Q', never 0
+    memory_bytes: "array[int]"  # 'Q', never 0
+    usage_nanocores: "array[int]"  # 'q', NO_RATE where the kubelet gave none
     dropped: tuple[
         tuple[str, str], ...
     ] = ()  # (what, why), e.g. ("pod default/web", "container c: no cpu"); bounded

@@ -109,7 +109,7 @@ class _Demo:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log_file,
                 stderr=log_file,
-                process_group=0,  # Ctrl-C is ours to pass on
+                start_new_session=True,  # Ctrl-C is ours to pass on
             )
 
     async def _first_metrics(self, cluster: StandinCluster, server: Process, reader: Reader) -> Snapshot:

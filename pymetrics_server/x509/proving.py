@@ -255,7 +255,7 @@ def _bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
         raise UntrustedError(f"x509: malformed CA bundle: {err}") from err
 
 
-def _any_serial_number() -> warnings.catch_warnings[None]:
+def _any_serial_number() -> "warnings.catch_warnings[None]":
     """k3s and minikube give their CAs serial number 0, which cryptography warns of."""
     return warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning)
 

@@ -94,7 +94,7 @@ class Auth:
 
     user: UserInfo = ANONYMOUS_USER
     rejects: bool = False
-    decision: Decision = Decision(True)
+    decision: Decision = field(default_factory=lambda: Decision(True))
     fails_with: Exception | None = None
     holds: asyncio.Event | None = None  # set: whoever is authorized waits for it
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -140,7 +140,7 @@ class World:
     auth: Auth = field(default_factory=Auth)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW_NS))
     checks: dict[str, list[Check]] = field(default_factory=checks)
-    node_selector: LabelSelector = LabelSelector()
+    node_selector: LabelSelector = field(default_factory=LabelSelector)
     max_requests_inflight: int = 400
     request_timeout_s: float = 60
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -28,7 +28,9 @@ def reply(body: bytes, status: str = "200 OK", headers: str = "", *, length: int
     """The same answer to every request."""
 
     async def answer(_path: str, writer: asyncio.StreamWriter) -> None:
-        head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n"
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Length: {len(body) if length is None else length}\r\n{headers}\r\n"
+        )
         writer.write(head.encode() + body)
         if length is not None:
             writer.close()

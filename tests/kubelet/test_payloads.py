@@ -1,5 +1,6 @@
 """What real kubelets answered, from 2016 to today: each file is decoded whole, or refused by name."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -126,4 +127,4 @@ def test_kubernetes_1_36_answers_the_same_pods_on_both_endpoints() -> None:
 
 def _names_by_pod(sample: NodeSample) -> list[tuple[str, ...]]:
     first = sample.layout.first
-    return [sample.layout.containers[a:b] for a, b in zip(first, first[1:], strict=False)]
+    return [sample.layout.containers[a:b] for a, b in itertools.pairwise(first)]

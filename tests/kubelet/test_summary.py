@@ -1,5 +1,6 @@
 """/stats/summary: what is read, what costs a pod, and what costs the whole answer."""
 
+import contextlib
 import copy
 import json
 from typing import Any
@@ -39,7 +40,9 @@ def encoded(value: object) -> bytes:
 
 
 def test_each_value_arrives_in_its_column() -> None:
-    sample = decode_summary(encoded(answer(pod("a", container("x"), container("y", 50, 70, 30)), pod("b", container()))))
+    sample = decode_summary(
+        encoded(answer(pod("a", container("x"), container("y", 50, 70, 30)), pod("b", container())))
+    )
     assert sample.node is not None
     assert (sample.node.time_ns, sample.node.cpu_ns, sample.node.memory_bytes) == (TIME_NS, 5, 7)
     assert (sample.node.usage_nanocores, sample.node.start_ns) == (3, START_NS)
@@ -101,7 +104,7 @@ def test_a_rate_that_is_none_is_absent_and_costs_nothing(rate: object) -> None:
     assert list(sample.cpu_ns) == [5]
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "9" * 5000])
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "9" * 5000])
 def test_an_endless_number_costs_that_number_only(number: str) -> None:
     body = encoded(answer(pod("a", container(rate=314159)))).replace(b"314159", number.encode())
     assert list(decode_summary(body).usage_nanocores) == [NO_RATE]
@@ -153,6 +156,7 @@ def test_reasons_are_bounded() -> None:
         b"null",
         b"{}",
         b'{"pods":{}}',
+        b'{"node":{"cpu":{"usageNanoCores":NaN}}}',
         b"\xff\xfe{}",
         b'{"node":' + b"[" * 100_000,
         encoded(answer(pod("a", container())))[:-40],
@@ -170,10 +174,8 @@ def test_what_is_no_summary_is_refused_in_one_short_line(body: bytes) -> None:
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_never_raise_anything_else(body: bytes) -> None:
-    try:
+    with contextlib.suppress(DecodeError):
         decode_summary(body)
-    except DecodeError:
-        pass
 
 
 def _paths(value: object, at: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
@@ -191,10 +193,8 @@ def test_any_value_may_be_anything_without_another_exception(path: tuple[Any, ..
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    try:
+    with contextlib.suppress(DecodeError):
         decode_summary(encoded(changed))
-    except DecodeError:
-        pass
 
 
 _NAME = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True)
@@ -205,7 +205,9 @@ _VALUES = st.tuples(st.integers(1, 10**6), st.integers(1, 10**13))  # millisecon
 def test_both_endpoints_decode_the_same_values_alike(
     pods: dict[str, dict[str, tuple[int, int]]], node: tuple[int, int]
 ) -> None:
-    as_json = answer(*(pod(p, *(container(c, v[0] * 10**6, v[1]) for c, v in of.items())) for p, of in pods.items()))
+    as_json = answer(
+        *(pod(p, *(container(c, v[0] * 10**6, v[1]) for c, v in of.items())) for p, of in pods.items())
+    )
     as_json["node"] = container("", node[0] * 10**6, node[1])
     stamp = TIME_NS // 10**6
     lines = [

@@ -67,7 +67,10 @@ def test_a_client_certificate_may_be_data_or_files_or_one_of_each(tmp_path: Path
             KubeletTLS(client_cert_file="/no/c", client_key_pem=CLIENT.key_pem),
             "cannot read the kubelets' client certificate /no/c",
         ),
-        (KubeletTLS(client_cert_pem=CLIENT.cert_pem), "the client certificate given as data for kubelets needs"),
+        (
+            KubeletTLS(client_cert_pem=CLIENT.cert_pem),
+            "the client certificate given as data for kubelets needs",
+        ),
         (
             KubeletTLS(client_cert_pem=CLIENT.cert_pem, client_key_pem=CA.key_pem),
             "the key is not the certificate's",
