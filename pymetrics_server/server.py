@@ -67,7 +67,10 @@ class Server:
             closing.push_async_callback(connection.close)
         kubelets = _kubelet_client(options, listing, clock)
         closing.push_async_callback(kubelets.close)
-        return cls(options, clock, serving, connections, kubelets)
+        server = cls(options, clock, serving, connections, kubelets)
+        closing.push_async_callback(server._authenticator.close)
+        closing.push_async_callback(server._authorizer.close)
+        return server
 
     def __init__(
         self,
@@ -107,23 +110,25 @@ class Server:
         )
         self._listener = SecureListener(serving, min_version=options.tls_min_version)
         self._take_up(self._trust.current)
+        self._authenticator = Authenticator(
+            self._trust,
+            Reviews(authenticating),
+            clock,
+            token_ttl_ns=options.authentication_token_webhook_cache_ttl_ns,
+        )
+        self._authorizer = Authorizer(
+            Reviews(connections[options.authorization_kubeconfig]),
+            clock,
+            allow_ttl_ns=options.authorization_webhook_cache_authorized_ttl_ns,
+            deny_ttl_ns=options.authorization_webhook_cache_unauthorized_ttl_ns,
+            always_allow_paths=options.authorization_always_allow_paths,
+        )
         self._app = App(
             nodes=self._nodes.cache,
             pods=self._pods.cache,
             usage=self._store,
-            authenticator=Authenticator(
-                self._trust,
-                Reviews(authenticating),
-                clock,
-                token_ttl_ns=options.authentication_token_webhook_cache_ttl_ns,
-            ),
-            authorizer=Authorizer(
-                Reviews(connections[options.authorization_kubeconfig]),
-                clock,
-                allow_ttl_ns=options.authorization_webhook_cache_authorized_ttl_ns,
-                deny_ttl_ns=options.authorization_webhook_cache_unauthorized_ttl_ns,
-                always_allow_paths=options.authorization_always_allow_paths,
-            ),
+            authenticator=self._authenticator,
+            authorizer=self._authorizer,
             peer_chain=peer_chain_der,
             telemetry=self._telemetry,
             clock=clock,

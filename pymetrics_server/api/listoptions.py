@@ -36,10 +36,6 @@ class ListOptions(msgspec.Struct, frozen=True):
     labels: LabelSelector
     fields: FieldSelector
 
-    @property
-    def selects_all(self) -> bool:
-        return self.labels.empty and self.fields.empty
-
 
 def parse_list_options(query: Query, resource: str) -> ListOptions:
     """Raises StatusError: 400, 422, or 405 for a watch. `resource` is nodes or pods."""

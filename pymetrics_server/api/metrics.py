@@ -83,7 +83,6 @@ class Metrics:
         """Everything that the list returns; the loop runs between batches."""
         collection = self._collection
         batch: list[Served] = []
-        returned = 0
         steps = collection.select(target.namespace, options, self._clock.monotonic_ns())
         for looked_at, found in enumerate(steps, 1):
             if found is not None:
@@ -91,13 +90,10 @@ class Metrics:
             if looked_at % BATCH == 0:
                 self._observe(batch)
                 yield batch
-                returned += len(batch)
                 batch = []
                 await asyncio.sleep(0)
         self._observe(batch)
         yield batch
-        if not target.namespace and options.selects_all:
-            collection.forget_vanished(returned + len(batch))
 
     def _embedder(self, target: Target, representation: Representation) -> Callable[[Served], bytes]:
         """How an object stands on its own: in a get, in a table's row, in a list of metadata."""

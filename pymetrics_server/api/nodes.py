@@ -51,9 +51,6 @@ class Nodes:
             lambda: node_item(served.name, served.labels, usage, created),
         )
 
-    def forget_vanished(self, listed: int) -> None:
-        self._fragments.retain(listed)
-
     def _candidates(self, options: ListOptions) -> Sequence[Node]:
         try:
             name = options.fields.exact("metadata.name")

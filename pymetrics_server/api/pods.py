@@ -49,9 +49,6 @@ class Pods:
             lambda: pod_item(served.namespace, served.name, served.labels, usage, created),
         )
 
-    def forget_vanished(self, listed: int) -> None:
-        self._fragments.retain(listed)
-
     def _candidates(self, namespace: str, options: ListOptions) -> Sequence[PodMeta]:
         wanted = options.fields.exact("metadata.namespace")
         if wanted is not None:

@@ -34,7 +34,3 @@ class Collection(Protocol):
     def item(self, served: Served, created: str) -> bytes:
         """JSON without kind and apiVersion, encoded at most once per sample."""
         ...
-
-    def forget_vanished(self, listed: int) -> None:
-        """A list of everything has read `listed` objects."""
-        ...

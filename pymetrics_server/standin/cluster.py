@@ -4,11 +4,11 @@ import asyncio
 import json
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from pymetrics_server.clock import Clock, SystemClock
+from pymetrics_server.log import Logger
 from pymetrics_server.meta.identity import AUTHENTICATED_GROUP, Attributes, UserInfo
 from pymetrics_server.standin.aggregator import Aggregator
 from pymetrics_server.standin.apiserver import StandinApiserver
@@ -31,6 +31,8 @@ from pymetrics_server.standin.revisions import Revisions
 from pymetrics_server.standin.simulated import SimulatedNode
 from pymetrics_server.standin.views import NodeSource, PodView
 
+log = Logger(__name__)
+
 _ADDRESS = "127.0.0.1"
 _SYNC_INTERVAL_S = 3.0
 _TRUST_CONFIGMAP = ("kube-system", "extension-apiserver-authentication")
@@ -41,7 +43,8 @@ _Shape = tuple[object, ...]
 class StandinCluster:
     """An async context manager. `directory` is made where it is missing, and left as it is at the end.
 
-    `sources` are nodes beside this machine (`host`) and the simulated ones.
+    `sources` are nodes beside this machine (`host`) and the simulated ones; `fail_every` k lets every k-th scrape
+    of a node fail.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class StandinCluster:
         host_interval_s: float = 5.0,
         sync_interval_s: float = _SYNC_INTERVAL_S,
         bookmark_interval_s: float = 30.0,
+        fail_every: int = 0,
         clock: Clock | None = None,
     ) -> None:
         self.directory = directory
@@ -72,6 +76,7 @@ class StandinCluster:
         self._sources: list[NodeSource] = [*([self.host] if self.host else []), *sources, *simulated]
         self._sync_interval_s = sync_interval_s
         self._bookmark_interval_s = bookmark_interval_s
+        self._fail_every = fail_every
         self._ports: dict[str, int] = {}
         self._shapes: dict[tuple[str, str], _Shape] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,10 +97,16 @@ class StandinCluster:
             self._bookmark_interval_s,
         )
         self._kubelets = StandinKubelets(
-            self._sources, server_context(self.pki.kubelet), self._may_read_kubelets
+            self._sources,
+            server_context(self.pki.kubelet),
+            self._may_read_kubelets,
+            fail_every=self._fail_every,
         )
         try:
             self._ports = await self._kubelets.start(_ADDRESS)
+            if self.host is not None:
+                self._tasks.append(asyncio.create_task(self.host.run(), name="stand-in host node"))
+                await self.host.has_rates.wait()  # so that the first scrape has something to show
             self._put_what_stays()
             self.sync()
             await self.aggregator.start()
@@ -105,8 +116,6 @@ class StandinCluster:
             raise
         self.apiserver_url = f"https://{_ADDRESS}:{port}"
         self._tasks.append(asyncio.create_task(self._keep_in_step(), name="stand-in nodes and pods"))
-        if self.host is not None:
-            self._tasks.append(asyncio.create_task(self.host.run(), name="stand-in host node"))
         write_kubeconfig(
             self.server_kubeconfig,
             self.apiserver_url,
@@ -215,9 +224,11 @@ class StandinCluster:
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        if self._tasks:
+            ended, _ = await asyncio.wait(self._tasks)
+            for task in ended:
+                if not task.cancelled() and (err := task.exception()) is not None:
+                    log.error("The stand-in cluster stood still", err, task=task.get_name())
         self._tasks.clear()
         await self.apiserver.stop()
         await self.aggregator.stop()

@@ -184,7 +184,11 @@ class _Demo:
             raise DemoError(self._with_log(f"The server ended by itself with exit code {server.returncode}."))
 
     def _with_log(self, sentence: str) -> str:
-        tail = self._log_path.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
+        lines = self._log_path.read_text(errors="replace").splitlines()
+        refusals = [line for line in lines if line.startswith("Error: ")]  # the usage follows, at length
+        if refusals:
+            return "\n".join((sentence, *refusals))
+        tail = lines[-_LOG_TAIL_LINES:]
         return (
             "\n".join((f"{sentence} The end of its log:", *tail)) if tail else f"{sentence} Its log is empty."
         )

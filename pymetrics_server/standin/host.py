@@ -23,7 +23,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class HostNode:
     """Satisfies views.NodeSource. The first sample is taken at once, the next by whoever runs `run`.
 
-    Samples are what `usage_nanocores` is measured between; a first sample knows no rate and says 0.
+    Samples are what `usage_nanocores` is measured between: the first knows no rate and says 0, the second sets
+    `has_rates`.
     """
 
     def __init__(self, interval_s: float = 5.0, proc: str = "/proc") -> None:
@@ -42,6 +43,7 @@ class HostNode:
         self._groups = ProcessGroups(read_cgroups(proc, 1), self._user_of, boot_id, self._boot_ns)
         self._sampled_at_ns = 0
         self._cpu_ns = 0
+        self.has_rates = asyncio.Event()
         self._view = self._sampled()
 
     def view(self) -> NodeView:
@@ -50,6 +52,7 @@ class HostNode:
     def sample(self) -> NodeView:
         """Look again; milliseconds for some hundred processes."""
         self._view = self._sampled()
+        self.has_rates.set()
         return self._view
 
     async def run(self) -> None:

@@ -30,10 +30,23 @@ _aiohttp_log.setLevel(logging.CRITICAL + 1)
 
 
 class StandinKubelet:
-    """One node's kubelet. `authenticate` is given the bearer token, None where there is none."""
+    """One node's kubelet. `authenticate` is given the bearer token, None where there is none.
 
-    def __init__(self, source: NodeSource, ssl_context: ssl.SSLContext, authenticate: Authenticate) -> None:
+    `fail_every` k answers every k-th scrape with 500, `offset` says which of them first; 0 fails none.
+    """
+
+    def __init__(
+        self,
+        source: NodeSource,
+        ssl_context: ssl.SSLContext,
+        authenticate: Authenticate,
+        *,
+        fail_every: int = 0,
+        offset: int = 0,
+    ) -> None:
         self._source = source
+        self._fail_every = fail_every
+        self._scrapes = offset
         self._ssl_context = ssl_context
         self._authenticate = authenticate
         self._http: web.Server | None = None
@@ -71,6 +84,9 @@ class StandinKubelet:
             return web.Response(status=401, text="Unauthorized")
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="Method Not Allowed\n")
+        self._scrapes += 1
+        if self._fail_every and self._scrapes % self._fail_every == 0:
+            return web.Response(status=500, text="Internal Error: told to fail\n")
         try:
             match request.path:
                 case "/stats/summary":
@@ -95,10 +111,19 @@ class StandinKubelets:
     """A kubelet per node, each on a port of its own, with one TLS context for all."""
 
     def __init__(
-        self, sources: Sequence[NodeSource], ssl_context: ssl.SSLContext, authenticate: Authenticate
+        self,
+        sources: Sequence[NodeSource],
+        ssl_context: ssl.SSLContext,
+        authenticate: Authenticate,
+        *,
+        fail_every: int = 0,
     ) -> None:
         self._kubelets = [
-            (source.view().name, StandinKubelet(source, ssl_context, authenticate)) for source in sources
+            (
+                source.view().name,
+                StandinKubelet(source, ssl_context, authenticate, fail_every=fail_every, offset=i),
+            )
+            for i, source in enumerate(sources)
         ]
 
     async def start(self, host: str = "127.0.0.1") -> dict[str, int]:

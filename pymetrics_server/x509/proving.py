@@ -7,7 +7,7 @@ and subject are equal only says where to look; nothing but a signature proves.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
@@ -24,6 +24,13 @@ from pymetrics_server.errors import UntrustedError
 _E = TypeVar("_E", bound=x509.ExtensionType)
 _MAX_CERTIFICATES = 8  # of a chain, leaf and anchor included
 _MAX_SIGNATURE_CHECKS = 100  # per proof, as in crypto/x509: chains can be built to cost exponential time
+_MALFORMED = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
 _UID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")  # Kubernetes' attribute for a user's UID
 _UNDERSTOOD = frozenset(
     {
@@ -173,7 +180,7 @@ def _check_dates(cert: x509.Certificate, now_ns: int) -> None:
 
 
 def _check_extensions(cert: x509.Certificate) -> None:
-    if any(e.critical and e.oid not in _UNDERSTOOD for e in _extensions(cert)):
+    if any(e.critical and e.oid not in _UNDERSTOOD for e in cert.extensions):
         raise UntrustedError("x509: unhandled critical extension")
 
 
@@ -210,26 +217,15 @@ def _check_names(chain: Sequence[x509.Certificate]) -> None:
 
 def _extension(cert: x509.Certificate, kind: type[_E]) -> _E | None:
     try:
-        return _extensions(cert).get_extension_for_class(kind).value
+        return cert.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
 
 
-def _extensions(cert: x509.Certificate) -> x509.Extensions:
-    try:
-        return cert.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as err:
-        raise UntrustedError(f"x509: malformed extension: {err}") from err
-
-
 def _subject(cert: x509.Certificate) -> Subject:
-    try:
-        names = [(a.oid, a.value) for a in cert.subject]
-    except ValueError as err:
-        raise UntrustedError(f"x509: malformed subject: {err}") from err
-
     def values(wanted: x509.ObjectIdentifier) -> tuple[str, ...]:
-        return tuple(value for oid, value in names if oid == wanted and isinstance(value, str))
+        found = cert.subject.get_attributes_for_oid(wanted)
+        return tuple(a.value for a in found if isinstance(a.value, str))
 
     return Subject(
         (values(NameOID.COMMON_NAME) or ("",))[-1], values(NameOID.ORGANIZATION_NAME), values(_UID_OID)
@@ -237,22 +233,28 @@ def _subject(cert: x509.Certificate) -> Subject:
 
 
 def _parse(der: bytes) -> x509.Certificate:
-    try:
-        with _any_serial_number():
-            return x509.load_der_x509_certificate(der)
-    except ValueError as err:
-        raise UntrustedError(f"x509: malformed certificate: {err}") from err
+    (cert,) = _parsed(lambda: [x509.load_der_x509_certificate(der)], "certificate")
+    return cert
 
 
 @lru_cache(maxsize=8)
 def _bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
     if not ca_pem.strip():
         return ()
+    return _parsed(lambda: x509.load_pem_x509_certificates(ca_pem), "CA bundle")
+
+
+def _parsed(load: Callable[[], list[x509.Certificate]], what: str) -> tuple[x509.Certificate, ...]:
+    """cryptography reads a certificate's parts when they are first asked for: all are asked for here."""
     try:
         with _any_serial_number():
-            return tuple(x509.load_pem_x509_certificates(ca_pem))
-    except ValueError as err:
-        raise UntrustedError(f"x509: malformed CA bundle: {err}") from err
+            certificates = tuple(load())
+        for cert in certificates:
+            _ = cert.subject, cert.issuer, cert.not_valid_before_utc, cert.not_valid_after_utc
+            _ = cert.version, cert.extensions
+    except _MALFORMED as err:
+        raise UntrustedError(f"x509: malformed {what}: {err}") from err
+    return certificates
 
 
 def _any_serial_number() -> "warnings.catch_warnings[None]":

@@ -59,12 +59,15 @@ class Pods:
     pods: list[PodMeta]
     broken: bool = False
     asked: list[str] = field(default_factory=list)
+    _by_key: dict[tuple[str, str], PodMeta] = field(default_factory=dict)
 
     def get(self, namespace: str, name: str) -> PodMeta | None:
         if self.broken:
             raise BrokenListerError("boom")
         self.asked.append(f"get {namespace}/{name}")
-        return next((pod for pod in self.pods if (pod.namespace, pod.name) == (namespace, name)), None)
+        if len(self._by_key) != len(self.pods):
+            self._by_key = {(pod.namespace, pod.name): pod for pod in self.pods}
+        return self._by_key.get((namespace, name))
 
     def list(self, namespace: str = "") -> Sequence[PodMeta]:
         if self.broken:

@@ -43,9 +43,6 @@ class Demo:
         answer: Mapping[str, Any] = json.loads(done.stdout)
         return answer
 
-    def served(self, path: str) -> bool:
-        return bool(self.kubectl("get", "--raw", path).returncode == 0 and self.get(path)["items"])
-
 
 @pytest.fixture(name="demo", scope="session")
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
@@ -71,9 +68,10 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     demo = Demo(directory, process)
     deadline = time.monotonic() + 60
     try:
-        while not (demo.kubeconfig.exists() and demo.served("/apis/metrics.k8s.io/v1beta1/pods")):
-            assert process.poll() is None, (directory / "demo.out").read_text()
-            assert time.monotonic() < deadline, (directory / "demo.out").read_text()
+        while "The server's log:" not in (said := (directory / "demo.out").read_text()):
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
         yield demo
     finally:
         process.send_signal(signal.SIGINT)

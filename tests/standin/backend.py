@@ -69,7 +69,7 @@ class FakeBackend:
             )
         peercert = request.get_extra_info("peercert") or {"subject": ()}
         names = [value for pairs in peercert["subject"] for key, value in pairs if key == "commonName"]
-        self.requests.append((request.path_qs, list(request.headers.items()), "".join(names)))
+        self.requests.append((request.raw_path, list(request.headers.items()), "".join(names)))
         kind = "NodeMetricsList" if parts[-1] == "nodes" else "PodMetricsList"
         items = list(self.nodes) if parts[-1] == "nodes" else []
         version = "/".join(parts[1:3])

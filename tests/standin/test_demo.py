@@ -1,0 +1,76 @@
+"""`pymetrics-server demo` as someone runs it: what it prints, how it ends, what it leaves behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+COMMAND = (sys.executable, "-m", "pymetrics_server", "demo")
+
+
+def environment(temporary: Path) -> Mapping[str, str]:
+    return {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def run(tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *args], env=environment(tmp_path), capture_output=True, text=True, timeout=90
+    )
+
+
+def test_once_shows_this_machine_and_its_pods_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run(tmp_path, "--once", "--nodes", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("A stand-in cluster of this machine, with 1 simulated node: ")
+    assert "NODE " in done.stdout
+    assert "sim-00000 " in done.stdout
+    assert "POD " in done.stdout
+    assert done.stderr == ""
+    assert list(tmp_path.glob("pymetrics-demo-*")) == []
+
+
+def test_a_server_that_ends_is_told_in_a_sentence_with_its_reason(tmp_path: Path) -> None:
+    done = run(tmp_path, "--once", "--", "--no-such-flag")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "The server ended by itself with exit code 2.",
+        "Error: unknown flag: --no-such-flag",
+    ]
+    assert list(tmp_path.glob("pymetrics-demo-*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_within_two_seconds(tmp_path: Path, number: signal.Signals) -> None:
+    demo = subprocess.Popen(
+        [*COMMAND], env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        deadline = time.monotonic() + 30
+        children: list[psutil.Process] = []
+        while not children:
+            assert demo.poll() is None
+            assert time.monotonic() < deadline
+            children = psutil.Process(demo.pid).children()
+            time.sleep(0.01)
+        started = time.monotonic()
+        demo.send_signal(number)
+        assert demo.wait(10) == 0
+        assert time.monotonic() - started < 2
+    finally:
+        demo.kill()
+        out, _ = demo.communicate()
+    assert b"Traceback" not in out
+    assert not any(child.is_running() for child in children)
+    assert list(tmp_path.glob("pymetrics-demo-*")) == []
+
+
+def test_a_count_of_nodes_below_zero_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "--nodes", "-1")
+    assert done.returncode == 2
+    assert "--nodes must not be negative" in done.stderr
