@@ -54,7 +54,6 @@ class Server:
     @classmethod
     async def build(cls, options: Options, clock: Clock, closing: AsyncExitStack) -> "Server":
         """What is opened on the way is closed by `closing`."""
-        serving = _serving_certificate(options, clock)
         listing = await load(options.kubeconfig, clock=clock)
         connections = {options.kubeconfig: Connection(listing, _USER_AGENT, clock)}
         for what, path in (
@@ -67,7 +66,7 @@ class Server:
             closing.push_async_callback(connection.close)
         kubelets = _kubelet_client(options, listing, clock)
         closing.push_async_callback(kubelets.close)
-        server = cls(options, clock, serving, connections, kubelets)
+        server = cls(options, clock, _serving_certificate(options, clock), connections, kubelets)
         closing.push_async_callback(server._authenticator.close)
         closing.push_async_callback(server._authorizer.close)
         return server

@@ -55,6 +55,9 @@ class Rule(msgspec.Struct, frozen=True):
         )
 
 
+#: A group for whom the ClusterRole system:aggregated-metrics-reader is bound.
+METRICS_READERS = "metrics-readers"
+
 #: What metrics-server's manifests grant to its ServiceAccount, and what every cluster grants to everyone.
 DEFAULT_RULES = (
     Rule("", ("get",), paths=_ANY_PATH),
@@ -65,9 +68,9 @@ DEFAULT_RULES = (
         "authorization.k8s.io",
         ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
     ),
-    Rule(AUTHENTICATED_GROUP, _READ, "metrics.k8s.io", ("nodes", "pods")),
+    Rule(METRICS_READERS, _READ, "metrics.k8s.io", ("nodes", "pods")),
     Rule(SERVER_ACCOUNT, ("get",), "", ("nodes/metrics", "nodes/stats")),
-    Rule(SERVER_ACCOUNT, _READ, "", ("nodes", "pods", "namespaces")),
+    Rule(SERVER_ACCOUNT, _READ, "", ("nodes", "pods")),
     Rule(SERVER_ACCOUNT, ("create",), "authentication.k8s.io", ("tokenreviews",)),
     Rule(SERVER_ACCOUNT, ("create",), "authorization.k8s.io", ("subjectaccessreviews",)),
     Rule(

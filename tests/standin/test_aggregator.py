@@ -63,7 +63,7 @@ async def test_kubectl_top_nodes_works_through_it(backend: FakeBackend, kubectl:
 async def test_the_server_is_told_who_asks_and_never_sees_their_credentials(
     cluster: StandinCluster, backend: FakeBackend
 ) -> None:
-    client = Client(cluster, cluster.add_user("jane", "devs", "ops"))
+    client = Client(cluster, cluster.add_user("jane", "devs", "metrics-readers"))
     try:
         path = f"{NODES}?labelSelector=a%3Db&pretty=1"
         spoofed = {
@@ -81,7 +81,7 @@ async def test_the_server_is_told_who_asks_and_never_sees_their_credentials(
     assert remote == [
         ("X-Remote-User", "jane"),
         ("X-Remote-Group", "devs"),
-        ("X-Remote-Group", "ops"),
+        ("X-Remote-Group", "metrics-readers"),
         ("X-Remote-Group", "system:authenticated"),
     ]
     names = {k.lower() for k, _ in headers}

@@ -170,7 +170,8 @@ async def test_access_reviews_follow_the_policy(server_account: Client) -> None:
         return bool(review["status"]["allowed"])
 
     pods = {"verb": "list", "group": "metrics.k8s.io", "resource": "pods", "namespace": "default"}
-    assert await allowed("jane", "system:authenticated", resourceAttributes=pods)
+    assert await allowed("jane", "metrics-readers", resourceAttributes=pods)
+    assert not await allowed("jane", "system:authenticated", resourceAttributes=pods)
     assert not await allowed("system:anonymous", "system:unauthenticated", resourceAttributes=pods)
     metrics = {"verb": "get", "path": "/metrics"}
     assert not await allowed("jane", "system:authenticated", nonResourceAttributes=metrics)
