@@ -109,11 +109,6 @@ class FailureClass(Enum):
         "the answer is not what the endpoint promises",
         "check what listens on the kubelet's port",
     )
-    EMPTY = (
-        "empty",
-        "the kubelet answered without any usage",
-        "look at the kubelet's and the container runtime's log",
-    )
     INTERNAL = (
         "internal",
         "a fault of this server, met while it read that node's answer",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -333,6 +334,16 @@ async def test_the_first_rush_is_bounded(cluster: Cluster) -> None:
         assert len(cluster.stored) == 300
 
 
+async def test_thousands_of_nodes_are_asked_within_seconds_of_the_start(cluster: Cluster) -> None:
+    for i in range(2000):
+        cluster.answers[f"node-{i}"] = cluster.after(0.05)
+    async with running(cluster.scraper(concurrency=64)) as scraper:
+        for i in range(2000):
+            scraper.upsert(node(f"node-{i}"))
+        await cluster.clock.advance(3)
+        assert len({name for _, name in cluster.stored}) == 2000
+
+
 async def test_nodes_that_hang_leave_the_others_on_time(cluster: Cluster) -> None:
     hung = [f"hung-{i}" for i in range(100)]
     well = [f"node-{i}" for i in range(100)]
@@ -354,6 +365,22 @@ async def test_nodes_that_hang_leave_the_others_on_time(cluster: Cluster) -> Non
         per_node = Counter(name for _, name in cluster.asked)
         assert {per_node[name] for name in well} == {2}
         assert {per_node[name] for name in hung} == {2}
+
+
+async def test_a_third_of_a_large_cluster_that_hangs_leaves_the_others_on_time(cluster: Cluster) -> None:
+    async def time_out(_: Node) -> NodeSample:
+        await cluster.clock.sleep(10)
+        raise KubeletError(FailureClass.SLOW_RESPONSE)
+
+    cluster.answers = {f"node-{i}": time_out for i in range(0, 1500, 3)}
+    async with running(cluster.scraper(concurrency=64)) as scraper:
+        for i in range(1500):
+            scraper.upsert(node(f"node-{i}"))
+        await cluster.clock.advance(2 * RESOLUTION_S)
+        cluster.stored.clear()
+        await cluster.clock.advance(2 * RESOLUTION_S)
+    per_node = Counter(name for _, name in cluster.stored)
+    assert (len(per_node), set(per_node.values())) == (1000, {2})
 
 
 async def test_the_loop_is_timely_whatever_the_nodes_do(cluster: Cluster) -> None:
@@ -422,6 +449,22 @@ async def test_a_bug_in_one_scrape_is_said_once_with_its_traceback(cluster: Clus
         assert "in broken" in str(values["traceback"])
         failure = scraper.failures()[FailureClass.INTERNAL]
         assert failure == Failing(1, "node1", "ZeroDivisionError('a bug')")
+
+
+async def test_what_an_answer_lacks_is_said_at_verbosity_one(
+    cluster: Cluster, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pymetrics_server.log._verbosity", 1)
+
+    async def flawed(_: Node) -> NodeSample:
+        return msgspec.structs.replace(SAMPLE, dropped=(("pod ns/a", "container c: memory is zero"),))
+
+    cluster.answers["node1"] = flawed
+    async with running(cluster.scraper()) as scraper:
+        scraper.upsert(node("node1"))
+        await cluster.clock.advance(1)
+    lacking = {"node": "node1", "what": "pod ns/a", "why": "container c: memory is zero"}
+    assert ("Failed getting complete metric", lacking) in lines()
 
 
 async def test_probes_can_say_how_nodes_fail_and_name_one(cluster: Cluster) -> None:

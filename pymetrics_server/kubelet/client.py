@@ -15,7 +15,7 @@ from multidict import istr
 from yarl import URL
 
 from pymetrics_server.clock import Clock
-from pymetrics_server.errors import FailureClass, KubeletError
+from pymetrics_server.errors import DecodeError, FailureClass, KubeletError
 from pymetrics_server.kubelet.address import address_of, host_port, path_of, port_of
 from pymetrics_server.kubelet.failure import of_exception, of_status
 from pymetrics_server.kubelet.resource import decode_resource
@@ -87,8 +87,8 @@ class KubeletClient:
             try:
                 return await self._scrape_resource(target, deadline_s)
             except KubeletError as err:
-                if _worth_asking_elsewhere(err):
-                    self._resource_until_ns.pop(node.name, None)
+                if _worth_asking_elsewhere(err) or isinstance(err, DecodeError):
+                    self._summary_next(node.name)
                 raise
         try:
             body = await self._get(target.summary, deadline_s)
@@ -96,14 +96,17 @@ class KubeletClient:
             if self._settings.endpoint != "auto" or not _worth_asking_elsewhere(err):
                 raise
             return await self._fall_back(target, deadline_s, err)
-        return decode_summary(body)
+        sample = decode_summary(body)
+        if self._resource_until_ns.pop(node.name, None) is not None:
+            log.info("Kubelet answers with its summary again", node=node.name)
+        return sample
 
     def endpoint_in_use(self, node_name: str) -> Literal["summary", "resource"]:
         """What the next scrape of the node asks first, its annotation aside."""
         if self._settings.endpoint != "auto":
             return self._settings.endpoint
         until_ns = self._resource_until_ns.get(node_name, 0)
-        return "resource" if until_ns and self._clock.monotonic_ns() < until_ns else "summary"
+        return "resource" if self._clock.monotonic_ns() < until_ns else "summary"
 
     def forget(self, node_name: str) -> None:
         """The node is gone."""
@@ -114,6 +117,11 @@ class KubeletClient:
         if self._session is not None:
             await self._session.close()
 
+    def _summary_next(self, node_name: str) -> None:
+        """What was refused once may have come back; that it was refused stays known until it answers."""
+        if node_name in self._resource_until_ns:
+            self._resource_until_ns[node_name] = 0
+
     async def _scrape_resource(self, target: _Target, deadline_s: float) -> NodeSample:
         asked_ns = self._clock.now_ns()
         return decode_resource(await self._get(target.resource, deadline_s), asked_ns)
@@ -123,11 +131,9 @@ class KubeletClient:
         try:
             sample = await self._scrape_resource(target, deadline_s)
         except KubeletError as err:
-            detail = refused.detail
-            if refused.status == 403:
-                detail += (
-                    f"; {_RESOURCE}: {err.failure.label}: neither nodes/stats nor nodes/metrics may be read"
-                )
+            detail = f"{refused.detail}; {_RESOURCE}: {err.failure.label}"
+            if refused.status == err.status == 403:
+                detail += ": neither nodes/stats nor nodes/metrics may be read"
             raise KubeletError(refused.failure, detail, status=refused.status) from err
         if name not in self._resource_until_ns:
             log.info(

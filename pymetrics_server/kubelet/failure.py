@@ -64,7 +64,7 @@ def _class_of(err: Exception) -> FailureClass:
     if isinstance(origin, ssl.SSLError):
         internal = "ALERT_INTERNAL_ERROR" in (origin.reason or str(origin)).upper().replace(" ", "_")
         return FailureClass.TLS_ALERT_INTERNAL if internal else FailureClass.TLS_OTHER
-    if isinstance(err, aiohttp.ClientConnectorDNSError):
+    if isinstance(err, aiohttp.ClientConnectorDNSError | UnicodeError):  # the latter: no name that IDNA knows
         return FailureClass.DNS
     if isinstance(err, aiohttp.ConnectionTimeoutError):
         return FailureClass.CONNECT_TIMEOUT

@@ -96,9 +96,8 @@ def _read(body: bytes, default_time_ns: int) -> dict[_Key, _Values]:
                 values[_CPU], values[_TIME] = cpu_ns, time_ns
         elif column == _MEMORY:
             memory_bytes = int(number) if 1 <= number < _BEYOND_SIGNED else 0
-            if memory_bytes > values[_MEMORY]:
-                values[_MEMORY] = memory_bytes
-            values[_TIME] = time_ns
+            if memory_bytes >= values[_MEMORY]:
+                values[_MEMORY], values[_TIME] = memory_bytes, time_ns
         else:
             number *= 1e9
             start_ns = int(number) if 1 <= number < _BEYOND_SIGNED else 0

@@ -17,6 +17,8 @@ _SECOND_NS = 1_000_000_000
 _FRESH_FROM_NS = 10 * _SECOND_NS
 #: Over what the kubelet measures its own rate, at most: cAdvisor's housekeeping takes 10 to 15 s.
 _KUBELET_WINDOW_NS = 15 * _SECOND_NS
+#: How far the resource page's counters, seconds in floats, are off at most: a 64-bit counter's last digit.
+_FLOAT_ERROR_NS = 2048
 
 
 class Point(NamedTuple):
@@ -77,6 +79,22 @@ def previous(last: Point, earlier: Iterable[Point]) -> Point | None:
     return kept
 
 
+def comparable(point: Point, last: Point) -> Point:
+    """`point`, which the other endpoint told, in the terms of `last`.
+
+    /stats/summary cuts times and starts to the second and counts in integers; /metrics/resource counts in
+    floats and may tell no start, of a node never. What differs by no more than that has not moved.
+    """
+    time_ns, start_ns, cpu_ns = point
+    if time_ns // _SECOND_NS == last.time_ns // _SECOND_NS:
+        time_ns = last.time_ns
+    if not last.start_ns or start_ns // _SECOND_NS == last.start_ns // _SECOND_NS:
+        start_ns = last.start_ns
+    if abs(cpu_ns - last.cpu_ns) <= _FLOAT_ERROR_NS:
+        cpu_ns = last.cpu_ns
+    return Point(time_ns, start_ns, cpu_ns)
+
+
 def measured(before: Point, last: Point, kubelet_nanocores: int) -> Rate:
     """`last.time_ns > before.time_ns`."""
     if last.start_ns < before.start_ns or last.cpu_ns < before.cpu_ns:
@@ -92,10 +110,8 @@ def measured(before: Point, last: Point, kubelet_nanocores: int) -> Rate:
 def _within_stamps(kubelet_nanocores: int, cpu_ns: int, window_ns: int) -> int:
     """The kubelet's rate, which it took with full clocks, held within what the truncated stamps allow."""
     least = -(-cpu_ns * _SECOND_NS // (window_ns + _SECOND_NS))
-    if window_ns > _SECOND_NS:
-        most = cpu_ns * _SECOND_NS // (window_ns - _SECOND_NS)
-        kubelet_nanocores = min(kubelet_nanocores, most)
-    return max(kubelet_nanocores, least)
+    most = cpu_ns * _SECOND_NS // max(window_ns - _SECOND_NS, 1)
+    return max(min(kubelet_nanocores, most), least)
 
 
 def _first(last: Point, kubelet_nanocores: int) -> Rate | None:

@@ -21,7 +21,7 @@ from pymetrics_server.meta.usage import (
     PodLayout,
     PodUsage,
 )
-from pymetrics_server.store.rate import BACKWARDS, Point, is_fresh, rate
+from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, rate
 
 log = Logger(__name__)
 
@@ -97,8 +97,8 @@ class NodeRing:
     def containers_paired(self) -> int:
         """How many containers have what a rate needs, counted by layouts and not by points.
 
-        Exact but for containers whose time turned back; metrics-server counts the same pairs, also those
-        whose counter went backwards.
+        Beside metrics-server's count of pairs it is off for a sample where a container restarted or joined
+        a pod that was there; a counter that went backwards counts in both.
         """
         newest = self._samples[-1]
         layout = newest.layout
@@ -120,8 +120,13 @@ class NodeRing:
         node = self._samples[-1].node
         if node is None:
             return None
-        earlier = (_point(s.node) for s in _before_newest(self._samples) if s.node is not None)
-        found = rate(_point(node), earlier, self._believed(node.usage_nanocores), 0)
+        last = _point(node)
+        earlier = (
+            self._told_alike(s, _point(s.node), last)
+            for s in _before_newest(self._samples)
+            if s.node is not None
+        )
+        found = rate(last, earlier, self._believed(node.usage_nanocores), 0)
         if found is BACKWARDS:
             log.info("Skipping node usage metric", v=2, node=self.name)
             return None
@@ -136,7 +141,8 @@ class NodeRing:
         for i in range(newest.layout.first[ordinal], newest.layout.first[ordinal + 1]):
             last = Point(newest.time_ns[i], newest.start_ns[i], newest.cpu_ns[i])
             kubelet_nanocores = self._believed(newest.usage_nanocores[i])
-            found = rate(last, self._earlier(ordinal, i), kubelet_nanocores, self._resolution_ns)
+            earlier = self._earlier(ordinal, i, last)
+            found = rate(last, earlier, kubelet_nanocores, self._resolution_ns)
             if found is None:
                 return None
             name = newest.layout.containers[i]
@@ -149,8 +155,8 @@ class NodeRing:
             containers.append(ContainerUsage(name, found.cpu_nanocores, newest.memory_bytes[i]))
         return PodUsage(timestamp_ns, window_ns, tuple(containers))
 
-    def _earlier(self, ordinal: int, i: int) -> Iterator[Point]:
-        """The points of the newest layout's container `i` before its newest, the latest first."""
+    def _earlier(self, ordinal: int, i: int, last: Point) -> Iterator[Point]:
+        """The points of the newest layout's container `i` before its newest, `last`; the latest first."""
         layout = self._samples[-1].layout
         for sample in _before_newest(self._samples):
             at = (
@@ -159,7 +165,12 @@ class NodeRing:
                 else _place(sample.layout, layout.pods[ordinal], layout.containers[i])
             )
             if at >= 0:
-                yield Point(sample.time_ns[at], sample.start_ns[at], sample.cpu_ns[at])
+                point = Point(sample.time_ns[at], sample.start_ns[at], sample.cpu_ns[at])
+                yield self._told_alike(sample, point, last)
+
+    def _told_alike(self, sample: NodeSample, point: Point, last: Point) -> Point:
+        """`point` of `sample`, as the endpoint that told `last` would have told it."""
+        return point if sample.stamp_ns == self._samples[-1].stamp_ns else comparable(point, last)
 
     def _believed(self, usage_nanocores: int) -> int:
         """The kubelet's own rate where it counts: beside coarse stamps, and not above what the node has."""

@@ -64,11 +64,6 @@ class Store:
         nodes = sum(ring.node_usage() is not None for ring in current)
         return nodes, sum(ring.containers_paired() for ring in current)
 
-    def age_ns(self, node: str, now_ns: int) -> int | None:
-        """Since the last good sample arrived."""
-        ring = self._rings.get(node)
-        return None if ring is None else now_ns - ring.arrived_ns
-
     def _is_current(self, ring: NodeRing, now_ns: int) -> bool:
         return now_ns - ring.arrived_ns <= self._max_age_ns
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import logging
 import socket
 import ssl
 import time
@@ -135,6 +136,40 @@ async def test_a_summary_that_fails_otherwise_is_replaced_as_well(status: str) -
     answers = by_path(BOTH | {"/stats/summary": reply(b"", status)})
     async with serving(answers, TRUSTED) as kubelet, scraper(kubelet.port) as client:
         assert (await client.scrape(node())).node is not None
+
+
+async def test_a_resource_page_that_turns_unreadable_is_left_for_the_summary_at_the_next_scrape() -> None:
+    answers = BOTH | {"/stats/summary": FORBIDDEN}
+    async with serving(by_path(answers), TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        await client.scrape(node())
+        answers |= {"/stats/summary": reply(SUMMARY), "/metrics/resource": reply(b"<html>")}
+        assert (await failure_of(client)).failure is FailureClass.PARSE_ERROR
+        assert (await client.scrape(node())).node is not None
+
+
+async def test_each_change_of_the_endpoint_is_said_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("pymetrics_server"), "propagate", True)
+    clock = FakeClock()
+    answers = dict(BOTH)
+    async with serving(by_path(answers), TRUSTED) as kubelet, scraper(kubelet.port, clock=clock) as client:
+        with caplog.at_level("INFO", "pymetrics_server"):
+            for summary in (FORBIDDEN, FORBIDDEN, reply(SUMMARY), reply(SUMMARY), FORBIDDEN):
+                answers["/stats/summary"] = summary
+                await client.scrape(node())
+                await clock.advance(601)
+    sentences = [record.getMessage() for record in caplog.records if record.name.startswith("pymetrics")]
+    refused = "Kubelet refuses its summary, its resource metrics are read instead"
+    assert sentences == [refused, "Kubelet answers with its summary again", refused]
+
+
+async def test_when_neither_endpoint_answers_the_error_tells_both_reasons() -> None:
+    answers = by_path({"/stats/summary": FORBIDDEN, "/metrics/resource": reply(b"", "502 Bad Gateway")})
+    err = await failure_with(answers)
+    assert err.failure is FailureClass.FORBIDDEN
+    assert "/metrics/resource: server_error" in err.detail
+    assert "neither" not in err.detail
 
 
 async def test_when_both_endpoints_are_forbidden_the_error_says_so_in_the_kubelet_s_words() -> None:
@@ -305,9 +340,10 @@ async def test_a_port_where_nothing_listens_is_refused() -> None:
         assert (await failure_of(client)).failure is FailureClass.REFUSED
 
 
-async def test_a_name_that_does_not_resolve_is_named() -> None:
+@pytest.mark.parametrize("name", ["no-such-node.invalid", "no..such..node", "x" * 64 + ".invalid"])
+async def test_a_name_that_does_not_resolve_is_named(name: str) -> None:
     async with scraper(10250) as client:
-        err = await failure_of(client, node("no-such-node.invalid", kind="Hostname"))
+        err = await failure_of(client, node(name, kind="Hostname"))
     assert err.failure is FailureClass.DNS
 
 

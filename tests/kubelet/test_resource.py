@@ -158,6 +158,13 @@ def test_of_a_container_listed_twice_the_highest_counter_wins() -> None:
     assert list(sample.time_ns) == [200_000_000]
 
 
+def test_the_time_of_a_container_listed_twice_is_the_one_of_what_is_kept() -> None:
+    dead, alive = "1000", "9000"
+    lines = [f"{CPU}{{{A}}} 9 {alive}", f"{CPU}{{{A}}} 4 {dead}"]
+    sample = decode(*lines, f"{MEMORY}{{{A}}} 70 {alive}", f"{MEMORY}{{{A}}} 50 {dead}")
+    assert (list(sample.time_ns), list(sample.memory_bytes)) == ([9_000_000_000], [70])
+
+
 @pytest.mark.parametrize(
     "body", [b"<html>\n<body>Sign in</body></html>", b'{"node":{}}', b"Unauthorized", b"\xff\xfe\x00"]
 )

@@ -140,7 +140,6 @@ def test_a_node_that_stops_answering_is_served_for_a_bounded_time() -> None:
         assert (store.node_usage("node1", now_ns) is not None) is served
         assert (store.pod_usage("ns1", "pod1", now_ns) is not None) is served
         assert store.servable(now_ns) == ((1, 1) if served else (0, 0))
-        assert store.age_ns("node1", now_ns) == age_s * SECOND_NS
 
 
 def test_after_an_outage_one_good_scrape_is_enough_and_covers_all_of_it() -> None:
@@ -156,7 +155,6 @@ def test_a_node_that_left_is_gone_at_once() -> None:
     store.forget("node1")
     store.forget("node1")
     assert store.node_usage("node1", 10) is None
-    assert store.age_ns("node1", 10) is None
 
 
 def test_a_ring_that_could_never_hold_a_pair_is_refused() -> None:

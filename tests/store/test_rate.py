@@ -54,6 +54,11 @@ def test_whole_second_stamps_do_not_blur_a_constant_rate(
         assert abs(found.cpu_nanocores - nanocores) <= nanocores * 0.005
 
 
+def test_a_counter_that_stood_still_used_nothing_whatever_the_kubelet_says() -> None:
+    for window_s in (1, 15):
+        assert measured(Point(T, 0, 5), Point(T + window_s * S, 0, 5), 3 * S) == Rate(window_s * S, 0)
+
+
 @given(st.data())
 def test_no_history_makes_a_negative_rate_or_an_empty_window(data: st.DataObject) -> None:
     def point() -> Point:
