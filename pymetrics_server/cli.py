@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 main as demo,
             )  # serving must not pay for the demo's imports
 
-            return demo(argv[1:])
+            return demo(argv[1:], _loop_factory())
         return serve_from(argv)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT

@@ -118,6 +118,7 @@ class Connection:
             data=body,
             headers=headers,
             allow_redirects=False,
+            proxy=self._credentials.proxy_url,
             timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S),
             ssl=True if context is None else context,
             server_hostname=self._credentials.tls_server_name if context is not None else None,

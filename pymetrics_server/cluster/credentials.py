@@ -21,6 +21,7 @@ SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN = "BearerToken"
 _REFRESH_S = 60.0  # projected tokens rotate hourly; client-go looks once a minute
 _EXPIRY_MARGIN_S = 10.0
+_RENEWAL_TIMEOUT_S = 60.0  # every request waits for it
 
 #: Renews what `Settings` holds; returns in how many seconds to do it again.
 Renewal = Callable[[], Awaitable[float]]
@@ -64,6 +65,10 @@ class Credentials:
     @property
     def tls_server_name(self) -> str | None:
         return self._settings.tls_server_name
+
+    @property
+    def proxy_url(self) -> str | None:
+        return self._settings.proxy
 
     async def authorization(self) -> str | None:
         """The Authorization header's value, fresh; None where none is to be sent."""
@@ -114,7 +119,8 @@ class Credentials:
 
     async def _renew(self, renewal: Renewal) -> None:
         try:
-            wait_s = await renewal()
+            async with asyncio.timeout(_RENEWAL_TIMEOUT_S):
+                wait_s = await renewal()
         except Exception as err:  # whatever a plugin or its loader throws; the old credentials may still do
             wait_s = _EXPIRY_MARGIN_S
             if not self._failing:

@@ -54,7 +54,7 @@ def _import_alone(full_name: str) -> ModuleType:
     sys.modules[client.__name__] = client
     try:
         return importlib.import_module(full_name)
-    except ImportError:  # a release that needs more of itself
+    except Exception:  # a release that needs more of itself, and says so in whatever way
         _forget()
         return importlib.import_module(full_name)
     finally:

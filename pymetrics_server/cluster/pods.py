@@ -1,7 +1,6 @@
 """Running pods as PartialObjectMetadata: their names and labels without spec and status."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -17,6 +16,10 @@ PODS = Resource(
     list_accept="application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
     watch_accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
 )
+
+
+#: The same object for equal texts. Not sys.intern: until Python 3.12.5 its strings live for ever, and Jobs name anew.
+_one: Callable[[str], str] = lru_cache(maxsize=1 << 14)(str)
 
 
 class _PodMetadata(msgspec.Struct):
@@ -36,13 +39,13 @@ def _pod(found: _Pod) -> PodMeta | None:
     if metadata is None or not metadata.name:
         return None
     labels = _shared(tuple(metadata.labels.items())) if metadata.labels else {}
-    return PodMeta(sys.intern(metadata.namespace or ""), metadata.name, labels)
+    return PodMeta(_one(metadata.namespace or ""), metadata.name, labels)
 
 
 @lru_cache(maxsize=4096)
 def _shared(labels: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     """One mapping for all replicas of a workload, whose pods have the same labels."""
-    return {sys.intern(key): sys.intern(value) for key, value in labels}
+    return {_one(key): _one(value) for key, value in labels}
 
 
 POD_SHAPE = Shape(_Pod, _pod)

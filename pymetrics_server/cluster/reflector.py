@@ -1,8 +1,8 @@
 """List and watch of one resource, for as long as the process lives.
 
 LIST in pages (first from kube-apiserver's own cache: resourceVersion=0), then WATCH from there. A watch that
-ends is opened again from the last resourceVersion seen; 410 Gone lists anew; anything else waits with
-exponential back-off and tries again.
+ends is opened again from the last resourceVersion seen; 410 Gone lists anew, and so does a version that
+kube-apiserver does not know; anything else waits with exponential back-off and tries again.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ _BACKOFF_FIRST_S, _BACKOFF_LAST_S = 0.8, 30.0
 _WATCH_MIN_S, _WATCH_MAX_S = 300, 600
 _WATCH_GRACE_S = 30.0  # kube-apiserver ends a watch by itself; after that it is taken for dead
 _SHORT_WATCH_NS = 1_000_000_000
+#: What a resourceVersion is answered that kube-apiserver has never had: after etcd was restored from a backup.
+_UNKNOWN_VERSION = (400, 504)
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -92,6 +94,8 @@ class Reflector(Generic[T, K]):
                 self._failures += 1
             except ApiserverError as err:
                 await self._back_off(err)
+                if err.status in _UNKNOWN_VERSION:
+                    self._list_from = ""
             except Exception as err:  # a subscriber's bug must not end what everything else lives on
                 self._list_from = ""
                 await self._back_off(err)

@@ -13,6 +13,7 @@ _TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews?timeout=10s"
 
 _DEADLINE_S = 10.0
+_SHORTEST_ATTEMPT_S = 0.01  # none at all would be no deadline
 _ATTEMPTS = 5
 _BACKOFF_FIRST_S, _BACKOFF_FACTOR, _BACKOFF_JITTER = 0.5, 1.5, 0.2
 
@@ -111,7 +112,7 @@ class Reviews:
         while True:
             left_s = (ends_ns - self._clock.monotonic_ns()) / 1e9
             try:
-                return await self._connection.post_json(path, body, left_s)
+                return await self._connection.post_json(path, body, max(left_s, _SHORTEST_ATTEMPT_S))
             except ApiserverError as err:
                 pause_s = wait_s * (1 + _BACKOFF_JITTER * random.random())
                 left_s = (ends_ns - self._clock.monotonic_ns()) / 1e9

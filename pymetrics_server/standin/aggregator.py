@@ -169,7 +169,7 @@ class Aggregator:
             why = f"bad status from {url}: {status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as err:
             why = f'Get "{url}": {_told(err)}'
-        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as err:
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError) as err:
             why = f"the discovery document cannot be read: {type(err).__name__}: {err}"
         self._note(version, False, "FailedDiscoveryCheck", f"failing or missing response from {url}: {why}")
 
@@ -183,7 +183,8 @@ class Aggregator:
             return
         if status == 200 and "as=APIGroupDiscoveryList" in answered.get(hdrs.CONTENT_TYPE, ""):
             items = msgspec.json.decode(document)["items"]
-            self._group = _with_kinds(next(i for i in items if i["metadata"]["name"] == GROUP))
+            (group,) = (item for item in items if item["metadata"]["name"] == GROUP)
+            self._group = _with_kinds(group)
             self._etag = answered.get(hdrs.ETAG, "")
             return
         self._etag = ""

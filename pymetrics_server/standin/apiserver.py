@@ -28,10 +28,10 @@ from pymetrics_server.meta.status import (
     not_found_generic,
     unauthorized,
 )
-from pymetrics_server.standin import discovery, forms, reviews
+from pymetrics_server.standin import discovery, forms, protobuf, reviews
 from pymetrics_server.standin.aggregator import GROUP, Aggregator
 from pymetrics_server.standin.reading import Reader, json_response
-from pymetrics_server.standin.resources import find_type
+from pymetrics_server.standin.resources import SELFSUBJECTACCESSREVIEWS, find_type
 from pymetrics_server.standin.revisions import Revisions
 
 _HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
@@ -156,13 +156,20 @@ class StandinApiserver:
                 return None
 
     async def _review(self, request: web.BaseRequest, plural: str, user: UserInfo) -> web.Response:
-        if request.content_type not in ("application/json", "application/octet-stream"):
+        from_kubectl = (
+            request.content_type == protobuf.CONTENT_TYPE and plural == SELFSUBJECTACCESSREVIEWS.plural
+        )
+        if not from_kubectl and request.content_type not in ("application/json", "application/octet-stream"):
             message = "the body of the request was in an unknown format - accepted media types include: application/json"
             raise StatusError(415, "UnsupportedMediaType", message)
         if (request.content_length or 0) > _LARGEST_REVIEW_BYTES:
             raise bad_request("the review is too large")
         try:
-            review = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            body = await request.read()
+            if from_kubectl:
+                review = protobuf.self_subject_access_review(body)
+            else:
+                review = msgspec.json.decode(body, type=dict[str, Any])
             match plural:
                 case "tokenreviews":
                     done = reviews.token_review(self._users, review)
@@ -170,7 +177,7 @@ class StandinApiserver:
                     done = reviews.subject_access_review(self._policy, review)
                 case _:
                     done = reviews.self_subject_access_review(self._policy, review, user)
-        except (msgspec.MsgspecError, KeyError, TypeError, AttributeError) as err:
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError) as err:
             raise bad_request(f"the review cannot be read: {err}") from None
         return json_response(done, 201)
 
@@ -184,7 +191,9 @@ class StandinApiserver:
                 raise unauthorized()
         if user is None:
             return ANONYMOUS_USER
-        if (other := request.headers.get("Impersonate-User")) and MASTERS_GROUP in user.groups:
+        if other := request.headers.get("Impersonate-User"):
+            if MASTERS_GROUP not in user.groups:
+                raise forbidden(Attributes("impersonate", "", resource="users", name=other), user)
             groups = request.headers.getall("Impersonate-Group", [])
             return UserInfo(other, (*groups, AUTHENTICATED_GROUP))
         return user

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,10 +18,13 @@ from pymetrics_server.standin.kubelet import StandinKubelets
 from pymetrics_server.standin.pki import FRONT_PROXY_NAME, Pki, client_context, make_pki, server_context
 from pymetrics_server.standin.resources import (
     CONFIGMAPS,
+    LEASE_NAMESPACE,
+    LEASES,
     NAMESPACES,
     NODES,
     PODS,
     configmap_body,
+    lease_body,
     namespace_body,
     node_body,
     pod_body,
@@ -105,27 +108,27 @@ class StandinCluster:
         try:
             self._ports = await self._kubelets.start(_ADDRESS)
             if self.host is not None:
-                self._tasks.append(asyncio.create_task(self.host.run(), name="stand-in host node"))
-                await self.host.has_rates.wait()  # so that the first scrape has something to show
+                await self.host.measure()  # so that the first scrape has something to show
+                self._own(self.host.run(), "stand-in host node")
             self._put_what_stays()
             self.sync()
             await self.aggregator.start()
             port = await self.apiserver.start(server_context(self.pki.apiserver, ca_pem), _ADDRESS)
+            self.apiserver_url = f"https://{_ADDRESS}:{port}"
+            self._own(self._keep_in_step(), "stand-in nodes and pods")
+            write_kubeconfig(
+                self.server_kubeconfig,
+                self.apiserver_url,
+                ca_pem,
+                "metrics-server",
+                token_user(self.server_token),
+            )
+            write_kubeconfig(
+                self.admin_kubeconfig, self.apiserver_url, ca_pem, "admin", admin_user(self.pki.admin)
+            )
         except BaseException:
             await self._close()
             raise
-        self.apiserver_url = f"https://{_ADDRESS}:{port}"
-        self._tasks.append(asyncio.create_task(self._keep_in_step(), name="stand-in nodes and pods"))
-        write_kubeconfig(
-            self.server_kubeconfig,
-            self.apiserver_url,
-            ca_pem,
-            "metrics-server",
-            token_user(self.server_token),
-        )
-        write_kubeconfig(
-            self.admin_kubeconfig, self.apiserver_url, ca_pem, "admin", admin_user(self.pki.admin)
-        )
         return self
 
     async def __aexit__(
@@ -176,6 +179,7 @@ class StandinCluster:
             key = ("", view.name)
             if self._is_new(key, (view.uid, tuple(view.labels.items()))):
                 self.revisions.put(NODES, node_body(view, _ADDRESS, self._ports[view.name]))
+                self.revisions.put(LEASES, lease_body(view.name, self.clock.now_ns()))
             seen.add(key)
             for pod in view.pods:
                 key = (pod.namespace, pod.name)
@@ -188,6 +192,8 @@ class StandinCluster:
         for namespace, name in gone:
             del self._shapes[namespace, name]
             self.revisions.delete(PODS if namespace else NODES, namespace, name)
+            if not namespace:
+                self.revisions.delete(LEASES, LEASE_NAMESPACE, name)
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -196,7 +202,7 @@ class StandinCluster:
 
     def _put_what_stays(self) -> None:
         now_ns = self.clock.now_ns()
-        for name in ("default", "kube-system"):
+        for name in ("default", "kube-system", LEASE_NAMESPACE):
             self.revisions.put(NAMESPACES, namespace_body(name, now_ns))
         trust = {
             "client-ca-file": self.pki.cluster_ca.cert_pem.decode(),
@@ -221,18 +227,26 @@ class StandinCluster:
         self._shapes[key] = shape
         return True
 
+    def _own(self, work: Coroutine[None, None, None], name: str) -> None:
+        """It is cancelled at the end, and heard of where it ends before."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_say_why)
+        self._tasks.append(task)
+
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            ended, _ = await asyncio.wait(self._tasks)
-            for task in ended:
-                if not task.cancelled() and (err := task.exception()) is not None:
-                    log.error("The stand-in cluster stood still", err, task=task.get_name())
+            await asyncio.wait(self._tasks)
         self._tasks.clear()
         await self.apiserver.stop()
         await self.aggregator.stop()
         await self._kubelets.stop()
+
+
+def _say_why(ended: asyncio.Task[None]) -> None:
+    if not ended.cancelled() and (err := ended.exception()) is not None:
+        log.error("The stand-in cluster stands still", err, task=ended.get_name())
 
 
 def _shape(pod: PodView) -> _Shape:

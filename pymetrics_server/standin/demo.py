@@ -2,16 +2,16 @@
 
 import argparse
 import asyncio
+import ctypes
 import os
 import shlex
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -30,6 +30,7 @@ _REFRESH_INTERVAL_S = 1.0
 _TERMINATE_TIMEOUT_S = 1.0
 _LOG_TAIL_LINES = 15
 _PLAIN_WIDTH = 110
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 _EPILOG = """\
 arguments after -- go to the server: pymetrics-server demo -- -v=2 --kubelet-endpoint=resource
@@ -40,7 +41,10 @@ class DemoError(Exception):
     """What to tell who started the demo, whole sentences."""
 
 
-def main(argv: Sequence[str]) -> int:
+_libc = ctypes.CDLL(None)  # before the fork after which it is needed
+
+
+def main(argv: Sequence[str], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> int:
     own, server_args = _split(argv)
     args = _parser().parse_args(own)
     if args.nodes < 0:
@@ -48,18 +52,23 @@ def main(argv: Sequence[str]) -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_PLAIN_WIDTH)
-    kept = args.dir is not None
-    directory = Path(args.dir) if kept else Path(tempfile.mkdtemp(prefix="pymetrics-demo-"))
+    kept = None if args.dir is None else os.path.abspath(args.dir)
+
+    async def run() -> None:
+        # Made and removed here, where a signal is a cancellation.
+        with (
+            tempfile.TemporaryDirectory(prefix="pymetrics-demo-", ignore_cleanup_errors=True)
+            if kept is None
+            else nullcontext(kept)
+        ) as directory:
+            await _Demo(Path(directory), args.nodes, server_args, console, once=args.once).run()
+
     try:
-        demo = _Demo(directory.absolute(), args.nodes, server_args, console, once=args.once)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signalled(demo.run))
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(_until_signalled(run))
     except (DemoError, OSError) as err:
         console.print(Text(str(err)), style="red", soft_wrap=True)
         return 1
-    finally:
-        if not kept:
-            shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 
@@ -110,6 +119,7 @@ class _Demo:
                 stdout=log_file,
                 stderr=log_file,
                 start_new_session=True,  # Ctrl-C is ours to pass on
+                preexec_fn=_end_with_parent,
             )
 
     async def _first_metrics(self, cluster: StandinCluster, server: Process, reader: Reader) -> Snapshot:
@@ -206,6 +216,11 @@ def _missing(cluster: StandinCluster, snapshot: Snapshot) -> str:
     return ""
 
 
+def _end_with_parent() -> None:
+    """In the child: a SIGKILL of the demo must not leave the server behind."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 async def _end(server: Process) -> None:
     if server.returncode is not None:
         return
@@ -238,14 +253,6 @@ def _cancel_once(task: "asyncio.Future[None]") -> Callable[[], None]:
             task.cancel()
 
     return cancel
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _free_port() -> int:

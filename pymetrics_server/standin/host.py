@@ -21,10 +21,9 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class HostNode:
-    """Satisfies views.NodeSource. The first sample is taken at once, the next by whoever runs `run`.
+    """Satisfies views.NodeSource. The first sample is taken at once, the next by whoever awaits `measure` and `run`.
 
-    Samples are what `usage_nanocores` is measured between: the first knows no rate and says 0, the second sets
-    `has_rates`.
+    Samples are what `usage_nanocores` is measured between: the first knows no rate and says 0.
     """
 
     def __init__(self, interval_s: float = 5.0, proc: str = "/proc") -> None:
@@ -43,7 +42,6 @@ class HostNode:
         self._groups = ProcessGroups(read_cgroups(proc, 1), self._user_of, boot_id, self._boot_ns)
         self._sampled_at_ns = 0
         self._cpu_ns = 0
-        self.has_rates = asyncio.Event()
         self._view = self._sampled()
 
     def view(self) -> NodeView:
@@ -52,15 +50,18 @@ class HostNode:
     def sample(self) -> NodeView:
         """Look again; milliseconds for some hundred processes."""
         self._view = self._sampled()
-        self.has_rates.set()
         return self._view
 
-    async def run(self) -> None:
-        """Sample until cancelled: soon once, so that rates are known, then every interval."""
+    async def measure(self) -> None:
+        """The second sample, soon after the first, so that rates are known."""
         await asyncio.sleep(min(_FIRST_INTERVAL_S, self._interval_s))
+        self.sample()
+
+    async def run(self) -> None:
+        """Sample every interval until cancelled."""
         while True:
-            self.sample()
             await asyncio.sleep(self._interval_s)
+            self.sample()
 
     def _sampled(self) -> NodeView:
         time_ns, at_ns = time.time_ns(), time.monotonic_ns()

@@ -9,6 +9,8 @@ from pymetrics_server.meta.timestamp import format_rfc3339
 from pymetrics_server.standin.views import NodeView, PodView
 from pymetrics_server.version import KUBERNETES_MAJOR, KUBERNETES_MINOR
 
+#: Where nodes' leases are.
+LEASE_NAMESPACE = "kube-node-lease"
 GIT_VERSION = f"v{KUBERNETES_MAJOR}.{KUBERNETES_MINOR}.0+standin"
 
 
@@ -35,6 +37,7 @@ NAMESPACES = ResourceType("", "v1", "namespaces", "namespace", "Namespace", shor
 CONFIGMAPS = ResourceType(
     "", "v1", "configmaps", "configmap", "ConfigMap", namespaced=True, short_names=("cm",)
 )
+LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "lease", "Lease", namespaced=True)
 APISERVICES = ResourceType(
     "apiregistration.k8s.io", "v1", "apiservices", "apiservice", "APIService", categories=("api-extensions",)
 )
@@ -63,6 +66,7 @@ TYPES = (
     PODS,
     NAMESPACES,
     CONFIGMAPS,
+    LEASES,
     APISERVICES,
     TOKENREVIEWS,
     SUBJECTACCESSREVIEWS,
@@ -91,7 +95,7 @@ def node_body(view: NodeView, address: str, kubelet_port: int) -> dict[str, Any]
         "kubeletVersion": GIT_VERSION,
         "kubeProxyVersion": "",
         "operatingSystem": "linux",
-        "architecture": "amd64",
+        "architecture": view.labels.get("kubernetes.io/arch", "amd64"),
     }
     return {
         "metadata": {
@@ -105,7 +109,10 @@ def node_body(view: NodeView, address: str, kubelet_port: int) -> dict[str, Any]
             "capacity": quantities,
             "allocatable": quantities,
             "conditions": [
-                _condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", created)
+                {
+                    **_condition("Ready", "True", "KubeletReady", "kubelet is posting ready status", created),
+                    "lastHeartbeatTime": format_rfc3339(view.time_ns),
+                }
             ],
             "addresses": [
                 {"type": "InternalIP", "address": address},
@@ -114,6 +121,18 @@ def node_body(view: NodeView, address: str, kubelet_port: int) -> dict[str, Any]
             "daemonEndpoints": {"kubeletEndpoint": {"Port": kubelet_port}},
             "nodeInfo": info,
         },
+    }
+
+
+def lease_body(node: str, created_ns: int) -> dict[str, Any]:
+    """Never renewed, and without a time that would say so: kubectl describes no node without its lease."""
+    return {
+        "metadata": {
+            "name": node,
+            "namespace": LEASE_NAMESPACE,
+            "creationTimestamp": format_rfc3339(created_ns),
+        },
+        "spec": {"holderIdentity": node},
     }
 
 

@@ -62,12 +62,7 @@ METRICS_READERS = "metrics-readers"
 DEFAULT_RULES = (
     Rule("", ("get",), paths=_ANY_PATH),
     Rule(AUTHENTICATED_GROUP, ("get",), paths=_DISCOVERY_PATHS),
-    Rule(
-        AUTHENTICATED_GROUP,
-        ("create",),
-        "authorization.k8s.io",
-        ("selfsubjectaccessreviews", "selfsubjectrulesreviews"),
-    ),
+    Rule(AUTHENTICATED_GROUP, ("create",), "authorization.k8s.io", ("selfsubjectaccessreviews",)),
     Rule(METRICS_READERS, _READ, "metrics.k8s.io", ("nodes", "pods")),
     Rule(SERVER_ACCOUNT, ("get",), "", ("nodes/metrics", "nodes/stats")),
     Rule(SERVER_ACCOUNT, _READ, "", ("nodes", "pods")),

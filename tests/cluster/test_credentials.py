@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import ssl
 import subprocess
@@ -231,6 +232,37 @@ async def test_an_http_server_is_shown_no_credentials(
         assert credentials.client_cert_file is None
 
 
+async def test_the_proxy_of_a_kubeconfig_is_gone_through(
+    server: FakeApiserver, clock: ImpatientClock, write_kubeconfig: WriteKubeconfig
+) -> None:
+    asked: list[bytes] = []
+
+    async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65536):
+            writer.write(chunk)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        host, port = asked[-1].split()[1].decode().split(":")
+        there = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        async with asyncio.TaskGroup() as both:
+            both.create_task(copied(reader, there[1]), name="to the server")
+            both.create_task(copied(there[0], writer), name="from the server")
+
+    async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        cluster = {
+            "certificate-authority-data": inline(server.ca.cert_pem),
+            "proxy-url": f"http://127.0.0.1:{port}",
+        }
+        await ask(await load(write_kubeconfig(server.url, {"token": "t"}, cluster), clock=clock), clock)
+    assert asked[0].startswith(f"CONNECT {server.url.removeprefix('https://')} HTTP/1.1".encode())
+    assert b"Bearer" not in asked[0]
+    assert server.requests[0].headers["Authorization"] == "Bearer t"
+
+
 async def test_the_certificate_may_be_checked_for_another_name(
     server: FakeApiserver, clock: ImpatientClock, write_kubeconfig: WriteKubeconfig
 ) -> None:
@@ -317,3 +349,30 @@ def test_the_loaders_come_without_the_generated_models() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("CoreV1Api\n", 0), done.stderr
+
+
+LATER_RELEASES = {
+    "a name": "from kubernetes_asyncio.client import ApiClient, RestClient",
+    "a module": "import kubernetes_asyncio.client.models",
+    "an attribute": "import kubernetes_asyncio.client as client\nclient.RestClient",
+}
+
+
+@pytest.mark.parametrize("needs", LATER_RELEASES)
+def test_a_release_whose_loaders_need_more_of_it_is_imported_whole(tmp_path: Path, needs: str) -> None:
+    package = tmp_path / "kubernetes_asyncio"
+    for folder in (package, package / "config", package / "client"):
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+    (package / "client" / "__init__.py").write_text("class ApiClient: ...\nclass RestClient: ...\n")
+    (package / "client" / "models.py").touch()
+    for name in ("kube_config", "incluster_config"):
+        (package / "config" / f"{name}.py").write_text(LATER_RELEASES[needs])
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from pymetrics_server.cluster.loaders import loader_module\n"
+        "print(loader_module('kube_config').__file__, loader_module('incluster_config').__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    expected = f"{package / 'config' / 'kube_config.py'} kubernetes_asyncio.config.incluster_config\n"
+    assert (done.stdout, done.returncode) == (expected, 0), done.stderr

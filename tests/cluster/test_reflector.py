@@ -109,6 +109,20 @@ async def test_a_watch_that_is_too_old_lists_again_and_what_vanished_is_deleted_
         assert "resourceVersion" not in server.lists(NODES)[1].query  # not from a cache that is behind
 
 
+@pytest.mark.parametrize("status", [400, 504])
+async def test_a_version_that_the_apiserver_never_had_lists_again(
+    server: FakeApiserver, nodes: NodeInformer, status: int
+) -> None:
+    server.put(NODES, node("a"))
+    async with running(nodes):
+        await until(lambda: server.watchers(NODES))
+        server.remove(NODES, "a", silently=True)
+        server.error_event(NODES, status, "Too large resource version: 1000, current: 7")
+        await until(lambda: len(server.watches(NODES)) == 2)
+        assert len(server.lists(NODES)) == 2
+        assert len(nodes.cache) == 0
+
+
 async def test_a_list_that_expires_between_pages_is_had_in_one_piece(
     server: FakeApiserver, nodes: NodeInformer
 ) -> None:

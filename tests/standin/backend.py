@@ -39,6 +39,7 @@ class FakeBackend:
         self.checked_as: set[tuple[str, str]] = set()
         self.nodes: Sequence[dict[str, Any]] = ()
         self.status = 200
+        self.discovered: Sequence[str] | None = None  # groups of aggregated discovery; None: it has none
 
     async def start(self) -> int:
         self._runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0.1)
@@ -56,6 +57,11 @@ class FakeBackend:
             self.checked_as.add((request.headers["X-Remote-User"], request.headers["X-Remote-Group"]))
             if self.status != 200:
                 return web.Response(status=self.status)
+            if parts == ["apis"] and self.discovered is not None:
+                return web.json_response(
+                    {"items": [{"metadata": {"name": name}, "versions": []} for name in self.discovered]},
+                    content_type="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                )
             if parts == ["apis"] or parts[2] not in VERSIONS:
                 return web.Response(status=406 if parts == ["apis"] else 404)
             group_version = "/".join(parts[1:])

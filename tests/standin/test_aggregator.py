@@ -111,6 +111,20 @@ async def test_a_server_that_goes_away_is_noticed_and_its_return_too(
     assert (await admin.get(NODES))[0] == 200
 
 
+async def test_a_server_that_no_longer_knows_its_group_is_unavailable_until_it_does(
+    backend: FakeBackend, cluster: StandinCluster
+) -> None:
+    backend.discovered = ["other.example"]
+    cluster.aggregator.check_now()
+    async with asyncio.timeout(10):
+        while cluster.aggregator.available_versions():
+            await cluster.revisions.wait_past(cluster.revisions.revision)
+    assert "the discovery document cannot be read" in cluster.aggregator.availability("v1beta1").message
+    backend.discovered = None
+    async with asyncio.timeout(10):
+        await cluster.aggregator.wait_available()
+
+
 async def test_who_may_not_read_metrics_is_refused_before_the_server_is_asked(
     anonymous: Client, backend: FakeBackend
 ) -> None:

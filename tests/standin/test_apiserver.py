@@ -3,6 +3,7 @@
 import json
 
 import aiohttp
+import pytest
 
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.resources import NODES as NODE_TYPE
@@ -210,6 +211,36 @@ async def test_kubectl_lists_the_resources(kubectl: Kubectl) -> None:
     assert {"nodes", "pods", "apiservices", "tokenreviews"} <= {row.split()[0] for row in out.splitlines()}
 
 
+@pytest.mark.parametrize(
+    ("asked", "as_user", "said"),
+    [
+        (("list", "nodes.metrics.k8s.io"), "", "yes"),
+        (("get", "pods.metrics.k8s.io", "-n", "default"), "jane", "no"),
+        (("get", "/apis"), "jane", "yes"),
+    ],
+)
+async def test_kubectl_is_told_what_one_may(
+    kubectl: Kubectl, asked: tuple[str, ...], as_user: str, said: str
+) -> None:
+    impersonation = ("--as", as_user, "--as-group", "system:authenticated") if as_user else ()
+    code, out, err = await kubectl("auth", "can-i", *asked, *impersonation)
+    assert (out.strip(), code) == (said, 0 if said == "yes" else 1), err
+
+
+async def test_who_is_no_master_may_not_ask_as_somebody_else(server_account: Client) -> None:
+    status, refused = await server_account.get("/api/v1/nodes", **{"Impersonate-User": "jane"})
+    assert (status, refused["reason"]) == (403, "Forbidden")
+    assert 'cannot impersonate resource "users"' in refused["message"]
+
+
+async def test_kubectl_describes_a_node_without_an_error(kubectl: Kubectl) -> None:
+    code, out, err = await kubectl("describe", "node", "sim-00000")
+    assert (code, err) == (0, "")
+    assert "Failed" not in out
+    assert "0001" not in out  # Go's zero time
+    assert "HolderIdentity:  sim-00000" in out
+
+
 async def test_what_a_source_shows_anew_appears_and_what_it_drops_goes(
     admin: Client, cluster: StandinCluster
 ) -> None:
@@ -221,3 +252,5 @@ async def test_what_a_source_shows_anew_appears_and_what_it_drops_goes(
     assert [n["metadata"]["name"] for n in nodes["items"]] == ["sim-00000"]
     _, pods = await admin.get("/api/v1/pods")
     assert {p["spec"]["nodeName"] for p in pods["items"]} == {"sim-00000"}
+    _, leases = await admin.get("/apis/coordination.k8s.io/v1/leases")
+    assert [lease["spec"]["holderIdentity"] for lease in leases["items"]] == ["sim-00000"]

@@ -70,6 +70,29 @@ def test_a_signal_ends_everything_within_two_seconds(tmp_path: Path, number: sig
     assert list(tmp_path.glob("pymetrics-demo-*")) == []
 
 
+def test_a_demo_that_is_killed_takes_its_server_along(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [*COMMAND], env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        server = started_server(demo)
+    finally:
+        demo.kill()
+        demo.communicate()
+    server.wait(10)
+
+
+def started_server(demo: subprocess.Popen[bytes]) -> psutil.Process:
+    deadline = time.monotonic() + 30
+    while True:
+        assert demo.poll() is None
+        assert time.monotonic() < deadline
+        for child in psutil.Process(demo.pid).children():
+            if "--secure-port" in " ".join(child.cmdline()):  # past its fork
+                return child
+        time.sleep(0.01)
+
+
 def test_a_count_of_nodes_below_zero_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "--nodes", "-1")
     assert done.returncode == 2
