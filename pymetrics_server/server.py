@@ -193,7 +193,8 @@ class Server:
 
     def _take_up(self, trust: Trust) -> None:
         self._trust.replace(trust)
-        self._listener.set_trust(trust.requestheader_ca_pem, trust.client_ca_pem)
+        taken_up = self._trust.current  # a bundle that cannot be read is not
+        self._listener.set_trust(taken_up.requestheader_ca_pem, taken_up.client_ca_pem)
 
     def _checks(self) -> Mapping[str, Sequence[Check]]:
         """By the names, and in the order, of metrics-server's endpoints."""

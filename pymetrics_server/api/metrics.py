@@ -82,12 +82,15 @@ class Metrics:
     async def _batches(self, target: Target, options: ListOptions) -> AsyncIterator[Sequence[Served]]:
         """Everything that the list returns; the loop runs between batches."""
         collection = self._collection
+        # A selector may be as long as a request's line: the longer it is, the fewer objects at a time.
+        compared = sum(1 + len(each.values) for each in options.labels.requirements)
+        at_a_time = max(1, BATCH // (1 + compared // 16))
         batch: list[Served] = []
         steps = collection.select(target.namespace, options, self._clock.monotonic_ns())
         for looked_at, found in enumerate(steps, 1):
             if found is not None:
                 batch.append(found)
-            if looked_at % BATCH == 0:
+            if looked_at % at_a_time == 0:
                 self._observe(batch)
                 yield batch
                 batch = []

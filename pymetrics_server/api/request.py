@@ -71,6 +71,8 @@ def is_true(text: str) -> bool:
 
 def parse_target(method: str, raw_target: str) -> Target:
     """`raw_target` as on the request line, percent-encoded and with its query."""
+    # Bytes that are not UTF-8 came as lone surrogates, which no JSON carries.
+    raw_target = raw_target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     raw_path, _, raw_query = raw_target.partition("?")
     query = parse_qs(raw_query, keep_blank_values=True)
     segments = [unquote(segment) for segment in raw_path.split("/")]

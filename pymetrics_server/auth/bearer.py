@@ -52,7 +52,10 @@ class BearerTokens:
         token = token_in(headers)
         if not token:
             return None
-        key = hmac.digest(self._hash_key, token.encode("utf-8", "surrogateescape"), hashlib.sha256)
+        try:
+            key = hmac.digest(self._hash_key, token.encode(), hashlib.sha256)
+        except UnicodeEncodeError:  # bytes that no TokenReview could carry
+            raise UnauthorizedError("invalid bearer token, not UTF-8") from None
         try:
             answer = await self._reviews.get(key, lambda: self._review(token))
         except ApiserverError as err:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
+import msgspec
 from multidict import CIMultiDictProxy
 
 from pymetrics_server.auth.trust import Trust
@@ -37,16 +38,21 @@ def authenticate(
 
 
 def user_of(headers: CIMultiDictProxy[str], trust: Trust) -> UserInfo | None:
-    """One header line is one value: commas belong to it."""
+    """One header line is one value: commas belong to it. Raises UnauthorizedError."""
     name = _first(headers, trust.username_headers)
     if not name:
         return None
-    return UserInfo(
+    user = UserInfo(
         name=name,
         groups=tuple(g for header in trust.group_headers for g in headers.getall(header, ()) if g),
         uid=_first(headers, trust.uid_headers),
         extra=_extra(headers, trust.extra_headers_prefix),
     )
+    try:
+        msgspec.json.encode(user)
+    except UnicodeEncodeError:  # kube-apiserver would be asked about somebody else
+        raise UnauthorizedError("a header of the front proxy is not UTF-8") from None
+    return user
 
 
 def _first(headers: CIMultiDictProxy[str], names: tuple[str, ...]) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from pymetrics_server.errors import UntrustedError
 from pymetrics_server.log import Logger
+from pymetrics_server.x509 import bundle_der
 
 log = Logger(__name__)
 
@@ -27,7 +29,7 @@ _REMOVED_BY_AGGREGATOR = frozenset({"x-remote-user", "x-remote-group", "x-remote
 
 
 class TrustSource:
-    """Holds the trust of now; every change gets a generation of its own."""
+    """Holds the trust of now; every change gets a generation of its own. A bundle that cannot be read changes nothing."""
 
     def __init__(self, trust: Trust | None = None) -> None:
         self._current = Trust()
@@ -40,10 +42,16 @@ class TrustSource:
         return self._current
 
     def replace(self, trust: Trust) -> None:
-        following = msgspec.structs.replace(trust, generation=self._current.generation)
-        if following == self._current:
+        before = self._current
+        trust = msgspec.structs.replace(
+            trust,
+            requestheader_ca_pem=_readable(trust.requestheader_ca_pem, before.requestheader_ca_pem),
+            client_ca_pem=_readable(trust.client_ca_pem, before.client_ca_pem),
+            generation=before.generation,
+        )
+        if trust == before:
             return
-        self._current = msgspec.structs.replace(trust, generation=self._current.generation + 1)
+        self._current = msgspec.structs.replace(trust, generation=before.generation + 1)
         self._warn_of_names(
             trust.username_headers + trust.group_headers + trust.extra_headers_prefix + trust.uid_headers
         )
@@ -58,3 +66,12 @@ class TrustSource:
                 "from what a client sends, so a client may claim to be anyone",
                 headers=unusual,
             )
+
+
+def _readable(ca_pem: bytes, before: bytes) -> bytes:
+    try:
+        bundle_der(ca_pem)
+    except UntrustedError as err:
+        log.error("Keeping the CAs of before: the new ones cannot be read", err)
+        return before
+    return ca_pem

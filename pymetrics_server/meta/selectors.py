@@ -14,7 +14,7 @@ _MAX_NAME_BYTES = 63
 _MAX_SUBDOMAIN_BYTES = 253
 _MAX_INT64 = 2**63 - 1
 
-_TOKEN = re.compile(r"[ \t\r\n]*(==|!=|[=!(),<>]|[^=!(),<> \t\r\n]+)")
+_TOKEN = re.compile(r"==|!=|[=!(),<>]|[^=!(),<> \t\r\n]+")  # white space is what lies between
 _SYMBOLS = frozenset({"==", "!=", "=", "!", "(", ")", ",", "<", ">"})
 _OPERATORS = {"in": "in", "notin": "notin", "=": "=", "==": "==", "!=": "!=", ">": "gt", "<": "lt"}
 _END = ""
@@ -83,7 +83,7 @@ class LabelSelector:
         return not self.requirements
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        return all(requirement.matches(labels) for requirement in self.requirements)
+        return not self.requirements or all(each.matches(labels) for each in self.requirements)
 
 
 def parse_label_selector(text: str) -> LabelSelector:
