@@ -156,7 +156,7 @@ def test_names_are_the_same_from_sample_to_sample() -> None:
 
 
 async def test_rates_are_known_soon_after_the_start() -> None:
-    load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    load = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
     try:
         node = HostNode(interval_s=0.2)
         assert not node.view().usage_nanocores
@@ -164,7 +164,7 @@ async def test_rates_are_known_soon_after_the_start() -> None:
         assert node.view().usage_nanocores
     finally:
         load.kill()
-        load.wait()
+        await load.wait()
 
 
 async def test_a_sampler_goes_on_with_new_samples() -> None:
