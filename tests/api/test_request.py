@@ -75,3 +75,8 @@ def test_every_request_line_has_a_route_that_agrees_with_what_was_authorized(tai
         assert (attributes.resource, attributes.subresource) == (served[target.route], "")
         assert attributes.namespace == target.namespace
         assert target.name in ("", attributes.name)
+
+
+def test_bytes_that_are_no_utf8_can_still_be_written_as_json() -> None:
+    attributes = of("GET", "/apis/metrics.k8s.io/v1beta1/nodes/\udcff")
+    assert attributes.name.encode()

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pymetrics_server.auth.requestheader import authenticate, user_of
-from pymetrics_server.auth.trust import Trust
+from pymetrics_server.auth.trust import Trust, TrustSource
 from pymetrics_server.errors import UnauthorizedError, UntrustedError
 from pymetrics_server.meta.identity import UserInfo
-from pymetrics_server.x509 import Proven, Subject
+from pymetrics_server.x509 import Proven, Subject, make_ca
 
 
 def headers(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
@@ -132,3 +132,21 @@ def test_what_a_front_proxy_says_arrives_as_it_was_meant(
 )
 def test_no_header_but_the_username_makes_a_user(pairs: list[tuple[str, str]]) -> None:
     assert user_of(headers(*pairs), Trust()) is None
+
+
+@pytest.mark.parametrize("header", ["X-Remote-User", "X-Remote-Group", "X-Remote-Extra-Scopes"])
+def test_bytes_that_are_no_utf8_name_nobody(header: str) -> None:
+    """kube-apiserver would be asked about somebody else: no JSON carries what the proxy said."""
+    with pytest.raises(UnauthorizedError, match="not UTF-8"):
+        user_of(headers(("X-Remote-User", "alice"), (header, "\udcff")) if header != "X-Remote-User"
+                else headers((header, "al\udcffice")), TRUST)  # fmt: skip
+
+
+def test_a_bundle_that_cannot_be_read_leaves_the_one_of_before() -> None:
+    source = TrustSource()
+    good = make_ca("front-proxy-ca", 1_790_000_000_000_000_000).cert_pem
+    source.replace(Trust(requestheader_ca_pem=good))
+    before = source.current
+    broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    source.replace(Trust(requestheader_ca_pem=broken))
+    assert source.current == before

@@ -182,3 +182,8 @@ def test_an_unknown_field_is_refused_with_those_that_are_known() -> None:
     assert str(refused.value) == (
         '"spec.nodeName" is not a known field selector: only "metadata.name", "metadata.namespace"'
     )
+
+
+def test_a_selector_of_nothing_but_blanks_is_read_in_time() -> None:
+    """It may be as long as a request's line, and is read before anything else can run."""
+    assert parse_label_selector(" " * 100_000).empty
