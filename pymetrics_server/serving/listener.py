@@ -13,6 +13,7 @@ from aiohttp import web
 from pymetrics_server.errors import ListenError, UntrustedError
 from pymetrics_server.log import Logger
 from pymetrics_server.serving.certificates import ServingCertificate
+from pymetrics_server.serving.peer import peer_chain_der
 from pymetrics_server.serving.tls import PairError, Refusals, SwappedContext, context_of
 from pymetrics_server.x509 import Pair, bundle_der
 
@@ -29,7 +30,9 @@ HttpHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class SecureListener:
-    """Whatever changes, changes for new handshakes; open connections go on with what they began with."""
+    """Whatever changes, changes for new handshakes; open connections go on with what they began with, those
+    without a certificate until their next answer.
+    """
 
     def __init__(
         self, certificate: ServingCertificate, *, min_version: str = "", cipher_suites: Sequence[str] = ()
@@ -92,8 +95,16 @@ class SecureListener:
 
     async def start(self, handler: HttpHandler, host: str, port: int, *, share_port: bool = False) -> None:
         """share_port: --permit-port-sharing. Raises ListenError."""
+
+        async def answered(request: web.BaseRequest) -> web.StreamResponse:
+            outdated = self._is_outdated(request.transport)
+            response = await handler(request)
+            if outdated:
+                response.force_close()
+            return response
+
         self._http = web.Server(
-            handler,
+            answered,
             access_log=None,
             keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
             max_line_size=_MAX_HEADER_BYTES,
@@ -122,6 +133,15 @@ class SecureListener:
         http.pre_shutdown()
         await http.shutdown(drain_s)
         log.info("Stopped listening", address=_address(address[0], address[1]))
+
+    def _is_outdated(self, transport: asyncio.Transport | None) -> bool:
+        """Whether the client was not asked for a certificate by the CAs of now: kept alive, it would stay nobody for
+        as long as it likes. kube-apiserver's aggregator, come before its CA was known, would hear 403 all day.
+        """
+        connection = None if transport is None else transport.get_extra_info("ssl_object")
+        if not isinstance(connection, ssl.SSLObject) or peer_chain_der(transport):
+            return False
+        return not self._ca_der or connection.context is not self._context.current
 
     def _build(self, pair: Pair, ca_der: tuple[bytes, ...]) -> ssl.SSLContext:
         return context_of(

@@ -72,8 +72,10 @@ def memory(text: str) -> int:
 
 
 def test_the_nodes_cpu_and_memory_agree_with_psutil_under_a_known_load(demo: Demo) -> None:
+    """Every CPU is kept busy, in what others leave of it: a load that stays the same whatever else runs here."""
     path = f"{BASE}/v1beta1/nodes/{host_node(demo)}"
-    load = subprocess.Popen([sys.executable, "-c", LOAD])
+    cpus = psutil.cpu_count() or 1
+    load = [subprocess.Popen([sys.executable, "-c", f"import os; os.nice(19){LOAD}"]) for _ in range(cpus)]
     try:
         with Witness() as witness:
             started_s, deadline_s = time.time(), time.monotonic() + 60
@@ -88,11 +90,12 @@ def test_the_nodes_cpu_and_memory_agree_with_psutil_under_a_known_load(demo: Dem
             expected_cores = witness.mean_cores(end_s - window_s, end_s)
             expected_bytes = witness.memory_bytes(end_s)
     finally:
-        load.kill()
-        load.wait()
+        for process in load:
+            process.kill()
+            process.wait()
     assert abs(cores(served["usage"]["cpu"]) - expected_cores) <= 0.05 * expected_cores
     assert abs(memory(served["usage"]["memory"]) - expected_bytes) <= 0.05 * expected_bytes
-    assert expected_cores > 0.9
+    assert expected_cores > 0.9 * cpus
 
 
 def test_a_container_shows_the_load_its_process_makes(demo: Demo, tmp_path: Path) -> None:
@@ -119,5 +122,6 @@ def test_a_container_shows_the_load_its_process_makes(demo: Demo, tmp_path: Path
         load.kill()
         load.wait()
     ((usage, _),) = found
-    assert abs(cores(usage["cpu"]) - expected_cores) <= 0.05
+    # One process' share of a busy machine moves between its start and the window that is served.
+    assert abs(cores(usage["cpu"]) - expected_cores) <= 0.15
     assert memory(usage["memory"]) > 200 << 20

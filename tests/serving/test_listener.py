@@ -210,7 +210,7 @@ def test_cas_are_taken_up_and_dropped_while_serving(run: Callable[..., None]) ->
             assert await early.get(**ALICE) == "system:anonymous"
             serving.set_trust(TRUST)
             assert await late.get(**ALICE) == "alice"
-            assert await early.get(**ALICE) == "system:anonymous"  # was never asked for its certificate
+            assert await early.get(**ALICE) == "alice"  # was not asked before, and so not kept alive
             serving.set_trust(Trust(requestheader_ca_pem=TWIN.cert_pem))
             assert await late.get(**ALICE) == "401"  # the kept-alive connection too
             async with serving.client(PROXY) as fresh:
@@ -222,6 +222,27 @@ def test_cas_are_taken_up_and_dropped_while_serving(run: Callable[..., None]) ->
             assert await late.get(**ALICE) == "alice"
 
     run(scenario, Trust())
+
+
+def test_a_connection_whose_client_was_not_asked_by_the_cas_of_now_ends_with_its_next_answer(
+    run: Callable[..., None],
+) -> None:
+    """Kept alive it would stay nobody: kube-apiserver's aggregator, come before its CA was known, for one."""
+
+    async def scenario(serving: Serving) -> None:
+        async with serving.client() as nobody:
+            for _ in range(2):
+                assert await nobody.get() == "system:anonymous"
+            serving.set_trust(Trust(requestheader_ca_pem=TWIN.cert_pem))
+            assert await nobody.get() == "system:anonymous"
+        async with serving.client(certificate("x", NOW_NS, TWIN)) as proxy:
+            assert await proxy.get(**ALICE) == "alice"
+            serving.set_trust(TRUST)
+            assert (
+                await proxy.get(**ALICE) == "401"
+            )  # it has a certificate: what that is worth is said each time
+
+    run(scenario)
 
 
 def test_a_bundle_that_cannot_be_read_leaves_the_cas_of_before(run: Callable[..., None]) -> None:
