@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from pymetrics_server.api.app import App
 from pymetrics_server.api.health import Check
+from pymetrics_server.api.routes import Routes
 from pymetrics_server.auth.authenticator import Authenticator
 from pymetrics_server.auth.authorizer import Authorizer
 from pymetrics_server.auth.trust import Trust, TrustSource
@@ -122,20 +123,25 @@ class Server:
             deny_ttl_ns=options.authorization_webhook_cache_unauthorized_ttl_ns,
             always_allow_paths=options.authorization_always_allow_paths,
         )
-        self._app = App(
+        routes = Routes(
             nodes=self._nodes.cache,
             pods=self._pods.cache,
             usage=self._store,
+            telemetry=self._telemetry,
+            clock=clock,
+            checks=self._checks(),
+            node_selector=selector,
+            secure_port=options.secure_port,
+        )
+        self._app = App(
+            routes=routes,
             authenticator=self._authenticator,
             authorizer=self._authorizer,
             peer_chain=peer_chain_der,
             telemetry=self._telemetry,
             clock=clock,
-            checks=self._checks(),
-            node_selector=selector,
             max_requests_inflight=options.max_requests_inflight,
             request_timeout_s=options.request_timeout_ns / 1e9,
-            secure_port=options.secure_port,
         )
 
     async def run(self) -> None:

@@ -1,7 +1,7 @@
 """Usage becomes JSON: byte for byte what Go's encoder writes for NodeMetrics and PodMetrics.
 
-The hot path of a list: strings are put together rather than a tree built. Items carry no kind and
-apiVersion, so that both API versions share them; `single` puts those in front.
+The hot path of a list: strings are put together rather than a tree built. A fragment is an item as it stands
+in a list: without kind and apiVersion, so that both API versions share it; `single` puts those in front.
 """
 
 import re
@@ -9,10 +9,13 @@ from collections.abc import Mapping
 
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.quantity import format_cpu, format_memory
-from pymetrics_server.meta.status import METRICS_GROUP, go_json
+from pymetrics_server.meta.status import go_json
 from pymetrics_server.meta.timestamp import format_rfc3339
 from pymetrics_server.meta.usage import NodeUsage, PodUsage
 
+META_GROUP = "meta.k8s.io"
+
+_AFTER_METADATA = b'},"timestamp":'
 # Printable ASCII but for what JSON or Go's HTML-safe encoder escapes.
 _PLAIN = re.compile(r"[ !#-%'-;=?-\[\]-~]*")
 
@@ -24,47 +27,52 @@ def quoted(text: str) -> str:
     return go_json(text)[:-1].decode()
 
 
-def object_metadata(namespace: str, name: str, labels: Mapping[str, str], created: str) -> str:
-    """metav1.ObjectMeta; `namespace` "" leaves it out. `created` is RFC 3339."""
+def object_metadata(namespace: str, name: str, labels: Mapping[str, str], created_s: int) -> str:
+    """metav1.ObjectMeta; `namespace` "" leaves it out."""
     text = f'{{"name":{quoted(name)}'
     if namespace:
         text += f',"namespace":{quoted(namespace)}'
-    text += f',"creationTimestamp":"{created}"'
+    text += f',"creationTimestamp":"{format_rfc3339(created_s * 1_000_000_000)}"'
     if labels:
         pairs = ",".join(f"{quoted(key)}:{quoted(labels[key])}" for key in sorted(labels))
         text += f',"labels":{{{pairs}}}'
     return text + "}"
 
 
-def node_item(name: str, labels: Mapping[str, str], usage: NodeUsage, created: str) -> bytes:
+def node_fragment(name: str, labels: Mapping[str, str], usage: NodeUsage, created_s: int) -> bytes:
     return (
-        f'{{"metadata":{object_metadata("", name, labels, created)},{_when(usage)},'
+        f'{{"metadata":{object_metadata("", name, labels, created_s)},{_when(usage)},'
         f'"usage":{_usage(usage.cpu_nanocores, usage.memory_bytes)}}}'
     ).encode()
 
 
-def pod_item(namespace: str, name: str, labels: Mapping[str, str], usage: PodUsage, created: str) -> bytes:
+def pod_fragment(
+    namespace: str, name: str, labels: Mapping[str, str], usage: PodUsage, created_s: int
+) -> bytes:
     containers = ",".join(
         f'{{"name":{quoted(each.name)},"usage":{_usage(each.cpu_nanocores, each.memory_bytes)}}}'
         for each in usage.containers
     )
     return (
-        f'{{"metadata":{object_metadata(namespace, name, labels, created)},{_when(usage)},'
+        f'{{"metadata":{object_metadata(namespace, name, labels, created_s)},{_when(usage)},'
         f'"containers":[{containers}]}}'
     ).encode()
 
 
-def head(kind: str, group_version: str) -> bytes:
-    return f'{{"kind":"{kind}","apiVersion":"{group_version}",'.encode()
-
-
-def single(kind: str, version: str, item: bytes) -> bytes:
+def single(kind: str, api_version: str, fragment: bytes) -> bytes:
     """One object on its own, without the newline that ends a body."""
-    return head(kind, f"{METRICS_GROUP}/{version}") + item[1:]
+    return head(kind, api_version) + fragment[1:]
 
 
-def list_head(kind: str, version: str) -> bytes:
-    return head(kind, f"{METRICS_GROUP}/{version}") + b'"metadata":{},"items":['
+def head(kind: str, api_version: str) -> bytes:
+    return f'{{"kind":"{kind}","apiVersion":"{api_version}",'.encode()
+
+
+def partial_object(meta_version: str, fragment: bytes) -> bytes:
+    """The PartialObjectMetadata of an item, whose first key is its metadata."""
+    # Within text every quote is escaped, and no object inside metadata is followed by a key.
+    metadata = fragment[1 : fragment.index(_AFTER_METADATA) + 1]
+    return head("PartialObjectMetadata", f"{META_GROUP}/{meta_version}") + metadata + b"}"
 
 
 def _when(usage: NodeUsage | PodUsage) -> str:

@@ -3,25 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from pymetrics_server.api.encode import list_head, single
+from pymetrics_server.api import encode, protobuf
+from pymetrics_server.api.encode import META_GROUP
 from pymetrics_server.api.listoptions import (
     ListOptions,
     check_get_options,
     parse_include_object,
     parse_list_options,
 )
-from pymetrics_server.api.negotiation import Representation
-from pymetrics_server.api.reply import ItemsReply, Reply, encoded_reply
+from pymetrics_server.api.lists import Head, list_writer
+from pymetrics_server.api.negotiation import JSON, PROTOBUF, Representation
+from pymetrics_server.api.reply import Reply, encoded_reply
 from pymetrics_server.api.request import Target
 from pymetrics_server.api.served import Collection, Served
-from pymetrics_server.api.table import TableRows, partial_list_head, partial_metadata
+from pymetrics_server.api.table import TableRows
 from pymetrics_server.clock import Clock
-from pymetrics_server.meta.status import not_acceptable_object
-from pymetrics_server.meta.timestamp import format_rfc3339
+from pymetrics_server.meta.status import METRICS_GROUP, not_acceptable_object
 from pymetrics_server.telemetry import Telemetry
 
-#: Objects looked at before the loop gets its turn: some milliseconds, also where nothing is encoded yet.
-BATCH = 256
+_Write = Callable[[Served], bytes]
 
 
 class Metrics:
@@ -39,14 +39,14 @@ class Metrics:
                 "you requested PartialObjectMetadataList, but the requested object is not a list "
                 f"(*metrics.{collection.kind})"
             )
-        embed = self._embedder(target, representation)
+        rows = _rows(representation)
+        write = None if rows is None else self._row_writer(target, rows)
         found = collection.get(target.namespace, target.name, self._clock.monotonic_ns())
         self._observe([found])
-        if representation.transform != "Table":
-            return encoded_reply(embed(found), representation.pretty)
-        rows = TableRows(representation.meta_version)
-        row = rows.row(found.name, found.usage, embed(found))
-        return encoded_reply(rows.head() + row + b"]}", representation.pretty)
+        if rows is None or write is None:
+            return encoded_reply(self._alone(found, target, representation), representation)
+        row = write(found)
+        return encoded_reply(rows.head().to_json() + row + b"]}", representation)
 
     async def list(self, target: Target, representation: Representation) -> Reply:
         """Raises StatusError."""
@@ -56,37 +56,33 @@ class Metrics:
             raise not_acceptable_object(
                 f"you requested PartialObjectMetadata, but the requested object is a list (*metrics.{kind}List)"
             )
-        if representation.transform == "Table":
-            return await self._table(target, options, representation)
-        document = ItemsReply(representation.pretty)
+        rows = _rows(representation)
+        if rows is not None:
+            write = self._row_writer(target, rows)
+        elif representation.transform:
+            write = self._partial_writer(representation)
+        else:
+            write = self._fragment_writer(representation)
+        writer = list_writer(representation)
+        found_any = False
+        async for batch in self._batches(target, options, writer.batch):
+            found_any = found_any or bool(batch)
+            writer.add([write(found) for found in batch])
+        if rows is not None:
+            return writer.finish(rows.head()) if found_any else encoded_reply(rows.empty(), representation)
         if representation.transform:
-            embed = self._embedder(target, representation)
-            async for batch in self._batches(target, options):
-                document.add([embed(found) for found in batch])
-            return document.finish(partial_list_head(representation.meta_version))
-        created = self._created()
-        async for batch in self._batches(target, options):
-            document.add([self._collection.item(found, created) for found in batch])
-        return document.finish(list_head(f"{kind}List", target.version))
+            return writer.finish(Head(representation.transform, f"{META_GROUP}/{representation.version}"))
+        return writer.finish(Head(f"{kind}List", f"{METRICS_GROUP}/{target.version}"))
 
-    async def _table(self, target: Target, options: ListOptions, representation: Representation) -> Reply:
-        embed = self._embedder(target, representation)
-        document = ItemsReply(representation.pretty)
-        rows = TableRows(representation.meta_version)
-        async for batch in self._batches(target, options):
-            document.add([rows.row(found.name, found.usage, embed(found)) for found in batch])
-        if document.empty:
-            return encoded_reply(rows.head(empty=True), representation.pretty)
-        return document.finish(rows.head())
-
-    async def _batches(self, target: Target, options: ListOptions) -> AsyncIterator[Sequence[Served]]:
+    async def _batches(
+        self, target: Target, options: ListOptions, batch_size: int
+    ) -> AsyncIterator[Sequence[Served]]:
         """Everything that the list returns; the loop runs between batches."""
-        collection = self._collection
         # A selector may be as long as a request's line: the longer it is, the fewer objects at a time.
         compared = sum(1 + len(each.values) for each in options.labels.requirements)
-        at_a_time = max(1, BATCH // (1 + compared // 16))
+        at_a_time = max(1, batch_size // (1 + compared // 16))
         batch: list[Served] = []
-        steps = collection.select(target.namespace, options, self._clock.monotonic_ns())
+        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns())
         for looked_at, found in enumerate(steps, 1):
             if found is not None:
                 batch.append(found)
@@ -98,31 +94,57 @@ class Metrics:
         self._observe(batch)
         yield batch
 
-    def _embedder(self, target: Target, representation: Representation) -> Callable[[Served], bytes]:
-        """How an object stands on its own: in a get, in a table's row, in a list of metadata."""
-        created = self._created()
-        included = "Object"
+    def _alone(self, found: Served, target: Target, representation: Representation) -> bytes:
+        """A whole document: compact JSON without a newline, or protobuf."""
+        kind, api_version = self._collection.kind, f"{METRICS_GROUP}/{target.version}"
+        if representation.media_type != PROTOBUF:
+            fragment = self._collection.fragment(found, JSON, self._now_s())
+            if representation.transform:
+                return encode.partial_object(representation.version, fragment)
+            return encode.single(kind, api_version, fragment)
+        fragment = self._collection.fragment(found, PROTOBUF, self._now_s())
         if representation.transform:
-            included = "Metadata"
-        if representation.transform == "Table":
-            included = parse_include_object(target.query)
+            kind, api_version = representation.transform, f"{META_GROUP}/{representation.version}"
+            fragment = protobuf.partial_fragment(fragment)
+        return b"".join(protobuf.envelope(kind, api_version, [protobuf.message_of(fragment)]))
 
-        def embed(found: Served) -> bytes:
+    def _fragment_writer(self, representation: Representation) -> _Write:
+        fragment, now_s = self._collection.fragment, self._now_s()
+        media_type = PROTOBUF if representation.media_type == PROTOBUF else JSON
+        return lambda found: fragment(found, media_type, now_s)
+
+    def _partial_writer(self, representation: Representation) -> _Write:
+        fragment, now_s = self._collection.fragment, self._now_s()
+        if representation.media_type == PROTOBUF:
+            return lambda found: protobuf.partial_fragment(fragment(found, PROTOBUF, now_s))
+        version = representation.version
+        return lambda found: encode.partial_object(version, fragment(found, JSON, now_s))
+
+    def _row_writer(self, target: Target, rows: TableRows) -> _Write:
+        """Raises StatusError 400."""
+        fragment, now_s = self._collection.fragment, self._now_s()
+        kind, api_version = self._collection.kind, f"{METRICS_GROUP}/{target.version}"
+        included = parse_include_object(target.query)
+
+        def write(found: Served) -> bytes:
             if included == "None":
-                return b"null"
-            if included == "Object":
-                item = self._collection.item(found, created)
-                return single(self._collection.kind, target.version, item)
-            return partial_metadata(
-                representation.meta_version, found.namespace, found.name, found.labels, created
-            )
+                embedded = b"null"
+            elif included == "Object":
+                embedded = encode.single(kind, api_version, fragment(found, JSON, now_s))
+            else:
+                embedded = encode.partial_object(rows.meta_version, fragment(found, JSON, now_s))
+            return rows.row(found.name, found.usage, embedded)
 
-        return embed
+        return write
 
-    def _created(self) -> str:
-        return format_rfc3339(self._clock.now_ns())
+    def _now_s(self) -> int:
+        return self._clock.now_ns() // 1_000_000_000
 
     def _observe(self, returned: Sequence[Served]) -> None:
         """A pod without a sample has no age: it counts as older than every bucket."""
         now_ns = self._clock.now_ns()
         self._telemetry.observe_freshness((now_ns - found.usage.timestamp_ns) / 1e9 for found in returned)
+
+
+def _rows(representation: Representation) -> TableRows | None:
+    return TableRows(representation.version) if representation.transform == "Table" else None

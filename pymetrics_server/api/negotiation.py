@@ -4,28 +4,47 @@ First the route: some element, stripped of its parameters, must be a type that i
 object: alternatives by q, each with the transformation (`as`, `g`, `v`) that it asks for.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from pymetrics_server.api.request import Query
 from pymetrics_server.meta.status import not_acceptable, not_acceptable_route
 
 JSON = "application/json"
+YAML = "application/yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 #: What resources and discovery are encoded as, the default first.
-PRODUCED = (JSON,)
+PRODUCED = (JSON, YAML, PROTOBUF)
 
-_STREAMED = tuple(f"{media_type};stream=watch" for media_type in PRODUCED)
-_META_GROUP = "meta.k8s.io"
-_META_VERSIONS = ("v1", "v1beta1")
-_TRANSFORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
+_STREAMED = tuple(f"{media_type};stream=watch" for media_type in (JSON, PROTOBUF))
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 
 
+class Transform(msgspec.Struct, frozen=True):
+    """Another kind that a route can answer with, as `as`, `g` and `v` ask for it."""
+
+    kind: str
+    group: str
+    versions: tuple[str, ...]
+    media_types: tuple[str, ...] = PRODUCED
+
+
+_META = ("meta.k8s.io", ("v1", "v1beta1"))
+METRICS_TRANSFORMS = (
+    Transform("Table", *_META, (JSON, YAML)),
+    Transform("PartialObjectMetadata", *_META),
+    Transform("PartialObjectMetadataList", *_META),
+)
+DISCOVERY_TRANSFORMS = (Transform("APIGroupDiscoveryList", "apidiscovery.k8s.io", ("v2", "v2beta1")),)
+
+
 class Representation(msgspec.Struct, frozen=True):
     media_type: str = JSON
-    transform: str = ""  # Table, PartialObjectMetadata, PartialObjectMetadataList or none
-    meta_version: str = ""  # of meta.k8s.io, for a transform
+    transform: str = ""  # the kind of a Transform, or none
+    version: str = ""  # of the transform
     pretty: bool = False
 
 
@@ -36,9 +55,14 @@ class _Clause(msgspec.Struct, frozen=True):
 
 
 def negotiate(
-    accept: str, query: Query, user_agent: str, *, streamed: bool = False, transforms: bool = False
+    accept: str,
+    query: Query,
+    user_agent: str,
+    *,
+    streamed: bool = False,
+    transforms: Sequence[Transform] = (),
 ) -> Representation:
-    """Raises StatusError 406. `streamed`: the route also names its watch types; `transforms`: it has tables."""
+    """Raises StatusError 406. `streamed`: the route also names its watch types."""
     check_route(accept, (*PRODUCED, *_STREAMED) if streamed else PRODUCED)
     found = _match(accept, transforms)
     if found is None:
@@ -56,13 +80,13 @@ def check_route(accept: str, media_types: tuple[str, ...]) -> None:
 
 def for_error(accept: str, query: Query, user_agent: str) -> Representation:
     """Failures are untransformed; where even that is not acceptable they are indented JSON."""
-    found = _match(accept, transforms=False)
+    found = _match(accept)
     if found is None:
         return Representation(pretty=True)
     return _with_pretty(found, accept, query, user_agent)
 
 
-def _match(accept: str, transforms: bool) -> Representation | None:
+def _match(accept: str, transforms: Sequence[Transform] = ()) -> Representation | None:
     if not accept.strip():
         return Representation()
     for clause in _clauses(accept):
@@ -73,14 +97,15 @@ def _match(accept: str, transforms: bool) -> Representation | None:
             parameters = clause.parameters
             if not {"as", "g", "v"} & parameters.keys():
                 return Representation(media_type)
-            kind, version = parameters.get("as", ""), parameters.get("v", "")
-            if (
-                transforms
-                and kind in _TRANSFORMS
-                and parameters.get("g") == _META_GROUP
-                and version in _META_VERSIONS
-            ):
-                return Representation(media_type, kind, version)
+            for transform in transforms:
+                version = parameters.get("v", "")
+                if (
+                    parameters.get("as") == transform.kind
+                    and parameters.get("g") == transform.group
+                    and version in transform.versions
+                    and media_type in transform.media_types
+                ):
+                    return Representation(media_type, transform.kind, version)
     return None
 
 

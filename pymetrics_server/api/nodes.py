@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from pymetrics_server.api.encode import node_item
+from pymetrics_server.api import encode, protobuf
 from pymetrics_server.api.fragments import Fragments
 from pymetrics_server.api.interfaces import NodeLister, Selector, UsageReader
 from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.served import Served
 from pymetrics_server.errors import PymetricsError
 from pymetrics_server.meta.objects import Node
@@ -22,7 +23,9 @@ class Nodes:
         self._nodes = nodes
         self._usage = usage
         self._selector = selector
-        self._fragments = Fragments(lambda key: nodes.get(key[1]) is not None)
+        self._fragments = {
+            each: Fragments(lambda key: nodes.get(key[1]) is not None) for each in (JSON, PROTOBUF)
+        }
 
     def get(self, namespace: str, name: str, mono_ns: int) -> Served:
         try:
@@ -40,15 +43,16 @@ class Nodes:
         for node in self._candidates(options):
             yield self._matched(node, options, mono_ns)
 
-    def item(self, served: Served, created: str) -> bytes:
+    def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
         usage = served.usage
         if not isinstance(usage, NodeUsage):
             raise TypeError("a node has the usage of a node")
-        return self._fragments.get(
+        write = protobuf.node_fragment if media_type == PROTOBUF else encode.node_fragment
+        return self._fragments[media_type].get(
             ("", served.name),
             usage,
             served.labels,
-            lambda: node_item(served.name, served.labels, usage, created),
+            lambda: write(served.name, served.labels, usage, created_s),
         )
 
     def _candidates(self, options: ListOptions) -> Sequence[Node]:
@@ -68,6 +72,7 @@ class Nodes:
             return None
         usage = self._usage.node_usage(node.name, mono_ns)
         if usage is None:
-            self._fragments.drop(("", node.name))
+            for fragments in self._fragments.values():
+                fragments.drop(("", node.name))
             return None
         return Served("", node.name, node.labels, usage)

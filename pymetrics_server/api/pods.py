@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from pymetrics_server.api.encode import pod_item
+from pymetrics_server.api import encode, protobuf
 from pymetrics_server.api.fragments import Fragments
 from pymetrics_server.api.interfaces import PodLister, UsageReader
 from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.served import Served
 from pymetrics_server.errors import PymetricsError
 from pymetrics_server.meta.objects import PodMeta
@@ -20,7 +21,9 @@ class Pods:
     def __init__(self, pods: PodLister, usage: UsageReader) -> None:
         self._pods = pods
         self._usage = usage
-        self._fragments = Fragments(lambda key: pods.get(*key) is not None)
+        self._fragments = {
+            each: Fragments(lambda key: pods.get(*key) is not None) for each in (JSON, PROTOBUF)
+        }
 
     def get(self, namespace: str, name: str, mono_ns: int) -> Served:
         try:
@@ -38,15 +41,16 @@ class Pods:
         for pod in self._candidates(namespace, options):
             yield self._matched(pod, options, mono_ns)
 
-    def item(self, served: Served, created: str) -> bytes:
+    def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
         usage = served.usage
         if not isinstance(usage, PodUsage):
             raise TypeError("a pod has the usage of a pod")
-        return self._fragments.get(
+        write = protobuf.pod_fragment if media_type == PROTOBUF else encode.pod_fragment
+        return self._fragments[media_type].get(
             (served.namespace, served.name),
             usage,
             served.labels,
-            lambda: pod_item(served.namespace, served.name, served.labels, usage, created),
+            lambda: write(served.namespace, served.name, served.labels, usage, created_s),
         )
 
     def _candidates(self, namespace: str, options: ListOptions) -> Sequence[PodMeta]:
@@ -73,6 +77,7 @@ class Pods:
                 return None
         usage = self._usage.pod_usage(pod.namespace, pod.name, mono_ns)
         if usage is None:
-            self._fragments.drop((pod.namespace, pod.name))
+            for fragments in self._fragments.values():
+                fragments.drop((pod.namespace, pod.name))
             return None
         return Served(pod.namespace, pod.name, pod.labels, usage)

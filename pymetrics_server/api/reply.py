@@ -1,10 +1,13 @@
-"""An answer before it is sent: plain bytes in parts, which a list fills batch by batch."""
+"""An answer before it is sent: plain bytes in parts, in the representation that was negotiated."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from pymetrics_server.api.negotiation import JSON, Representation
+from pymetrics_server.api.messages import to_protobuf
+from pymetrics_server.api.negotiation import JSON, PROTOBUF, YAML, Representation
+from pymetrics_server.api.yaml import to_yaml
 from pymetrics_server.meta.status import StatusError, go_json, go_json_pretty
 
 TEXT = "text/plain; charset=utf-8"
@@ -26,9 +29,29 @@ def json_reply(value: object, pretty: bool, code: int = 200) -> Reply:
     return Reply([go_json_pretty(value) if pretty else go_json(value)], code)
 
 
-def encoded_reply(document: bytes, pretty: bool) -> Reply:
-    """`document` is compact JSON without a newline at its end."""
-    return Reply([msgspec.json.format(document, indent=2) if pretty else document + b"\n"])
+def document_reply(
+    document: Mapping[str, Any],
+    representation: Representation,
+    code: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
+    """Discovery or a Status: `document` is a kind that messages.py knows."""
+    if representation.media_type == PROTOBUF:
+        body = to_protobuf(document)
+    elif representation.media_type == YAML:
+        body = to_yaml(msgspec.json.encode(document))
+    else:
+        body = go_json_pretty(document) if representation.pretty else go_json(document)
+    return Reply([body], code, representation.media_type, headers or {})
+
+
+def encoded_reply(document: bytes, representation: Representation) -> Reply:
+    """`document` is compact JSON without a newline at its end, or a whole body of protobuf."""
+    if representation.media_type == PROTOBUF:
+        return Reply([document], content_type=PROTOBUF)
+    if representation.media_type == YAML:
+        return Reply([to_yaml(document)], content_type=YAML)
+    return Reply([msgspec.json.format(document, indent=2) if representation.pretty else document + b"\n"])
 
 
 def status_reply(
@@ -36,46 +59,8 @@ def status_reply(
 ) -> Reply:
     if not status.typed:
         return Reply([status.to_json()], status.code, TEXT, headers or {})
-    return Reply([status.to_json(representation.pretty)], status.code, JSON, headers or {})
+    return document_reply(status.to_builtin(), representation, status.code, headers)
 
 
 def text_reply(text: str, code: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
     return Reply([text.encode("utf-8", "replace")], code, TEXT, {**NOSNIFF, **(headers or {})})
-
-
-class ItemsReply:
-    """A document whose last key is an array of items, put together batch by batch."""
-
-    def __init__(self, pretty: bool) -> None:
-        self._pretty = pretty
-        self._batches: list[bytes] = []
-
-    @property
-    def empty(self) -> bool:
-        return not self._batches
-
-    def add(self, items: Sequence[bytes]) -> None:
-        """Compact JSON each; a batch at a time, which bounds how long the loop waits."""
-        if not items:
-            return
-        if self._pretty:
-            indented = (msgspec.json.format(item, indent=2).replace(b"\n", b"\n    ") for item in items)
-            self._batches.append(b",\n    ".join(indented))
-        else:
-            self._batches.append(b",".join(items))
-
-    def finish(self, head: bytes) -> Reply:
-        """`head` is compact and ends with the array's opening bracket."""
-        if not self._pretty:
-            separator, tail = b",", b"]}\n"
-        else:
-            head = msgspec.json.format(head + b"]}", indent=2).removesuffix(b"]\n}")
-            if self._batches:
-                head += b"\n    "
-            separator, tail = b",\n    ", b"\n  ]\n}" if self._batches else b"]\n}"
-        parts = [head]
-        for index, batch in enumerate(self._batches):
-            if index:
-                parts.append(separator)
-            parts.append(batch)
-        return Reply([*parts, tail])

@@ -44,8 +44,34 @@ class Route(Enum):
     VERSION = auto()
     HEALTH = auto()
     METRICS = auto()
+    OPENAPI_V2 = auto()
+    OPENAPI_V3 = auto()
+    OPENAPI_V3_DOCUMENT = auto()
+    STATUSZ = auto()
+    FLAGZ = auto()
+    VERBOSITY = auto()
     NO_RESOURCE = auto()  # below the group: 404 as a Status
     NO_PATH = auto()  # anywhere else: 404 with the index of paths
+
+
+#: Routes without anything below.
+_EXACT = {
+    tuple(path.split("/")): route
+    for path, route in {
+        "": Route.INDEX,
+        "index.html": Route.INDEX,
+        "metrics": Route.METRICS,
+        "openapi/v2": Route.OPENAPI_V2,
+        "openapi/v3": Route.OPENAPI_V3,
+        "statusz": Route.STATUSZ,
+        "flagz": Route.FLAGZ,
+        "debug/flags/v": Route.VERBOSITY,
+        "version": Route.VERSION,
+        "version/": Route.VERSION,
+        "apis": Route.GROUP_LIST,
+        "apis/": Route.GROUP_LIST,
+    }.items()
+}
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -54,7 +80,7 @@ class Target(msgspec.Struct, frozen=True):
     query: Query
     version: str = ""  # of metrics.k8s.io, where the route lies below one
     namespace: str = ""
-    name: str = ""  # of the object; the check's below a health endpoint
+    name: str = ""  # of the object; the check's below a health endpoint; the path below /openapi/v3/
     endpoint: str = ""  # healthz, livez or readyz
 
 
@@ -130,22 +156,19 @@ def _selected_name(field_selector: str) -> str:
 
 def _routed(segments: list[str], attributes: Attributes, query: Query) -> Target:
     """`segments` follow the leading slash; one trailing slash is forgiven below /apis and /version."""
+    if (route := _EXACT.get(tuple(segments))) is not None:
+        return Target(route, attributes, query)
     match segments:
-        case [""] | ["index.html"]:
-            return Target(Route.INDEX, attributes, query)
-        case ["metrics"]:
-            return Target(Route.METRICS, attributes, query)
         case [("healthz" | "livez" | "readyz") as endpoint]:
             return Target(Route.HEALTH, attributes, query, endpoint=endpoint)
         case [("healthz" | "livez" | "readyz") as endpoint, *check] if check != [""]:
             name = attributes.path.removeprefix(f"/{endpoint}/")
             return Target(Route.HEALTH, attributes, query, endpoint=endpoint, name=name)
-        case ["version"] | ["version", ""]:
-            return Target(Route.VERSION, attributes, query)
+        case ["openapi", "v3", *_]:
+            name = attributes.path.removeprefix("/openapi/v3/")
+            return Target(Route.OPENAPI_V3_DOCUMENT, attributes, query, name=name)
         case ["version", *_]:
             return Target(Route.NO_RESOURCE, attributes, query)
-        case ["apis"] | ["apis", ""]:
-            return Target(Route.GROUP_LIST, attributes, query)
         case ["apis", group, *below] if group == METRICS_GROUP:
             if len(below) > 1 and below[-1] == "":
                 below = below[:-1]

@@ -31,6 +31,6 @@ class Collection(Protocol):
         """One step for each object looked at, None where it is left out, so that the reader can pause."""
         ...
 
-    def item(self, served: Served, created: str) -> bytes:
-        """JSON without kind and apiVersion, encoded at most once per sample."""
+    def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
+        """The item of a list in JSON or PROTOBUF, encoded at most once per sample."""
         ...

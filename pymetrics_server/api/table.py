@@ -1,14 +1,11 @@
-"""metav1.Table and PartialObjectMetadata: what `kubectl get nodes.metrics.k8s.io` asks for."""
+"""metav1.Table: what `kubectl get nodes.metrics.k8s.io` asks for."""
 
-from collections.abc import Mapping, Sequence
-
-from pymetrics_server.api.encode import object_metadata, quoted
+from pymetrics_server.api.encode import META_GROUP, head, quoted
+from pymetrics_server.api.lists import Head
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.quantity import format_cpu, format_memory
 from pymetrics_server.meta.status import go_json
 from pymetrics_server.meta.usage import NodeUsage, PodUsage
-
-_META_GROUP = "meta.k8s.io"
 
 
 class TableRows:
@@ -18,53 +15,39 @@ class TableRows:
     """
 
     def __init__(self, meta_version: str) -> None:
-        self._group_version = f"{_META_GROUP}/{meta_version}"
+        self.meta_version = meta_version
+        self._api_version = f"{META_GROUP}/{meta_version}"
         self._has_usage = False
 
     def row(self, name: str, usage: NodeUsage | PodUsage, embedded: bytes) -> bytes:
         """`embedded` is the JSON of the row's object, or null."""
-        cells = [name, *self._quantities(usage), format_go(usage.window_ns)]
-        text = ",".join(quoted(cell) for cell in cells)
-        return b'{"cells":[' + text.encode() + b'],"object":' + embedded + b"}"
+        if isinstance(usage, NodeUsage):
+            cpu_nanocores, memory_bytes = usage.cpu_nanocores, usage.memory_bytes
+            self._has_usage = True
+        else:
+            cpu_nanocores = memory_bytes = 0
+            for each in usage.containers:
+                cpu_nanocores += each.cpu_nanocores
+                memory_bytes += each.memory_bytes
+                self._has_usage = True
+        cells = f'{{"cells":[{quoted(name)},'
+        if self._has_usage:
+            cells += f'"{format_cpu(cpu_nanocores)}","{format_memory(memory_bytes)}",'
+        return f'{cells}"{format_go(usage.window_ns)}"],"object":'.encode() + embedded + b"}"
 
-    def head(self, *, empty: bool = False) -> bytes:
-        """What stands before the rows, once all are added: up to `"rows":[`, or all where there are none."""
-        start = f'{{"kind":"Table","apiVersion":"{self._group_version}","metadata":{{}},"columnDefinitions":'
-        if empty:
-            return start.encode() + b'null,"rows":null}'
+    def head(self) -> Head:
+        """Once all rows are added."""
         names = ("cpu", "memory") if self._has_usage else ()
         columns = [
             _column("Name", "name", "Name of the resource"),
             *(_column(name, "quantity", "") for name in names),
             _column("Window", "duration", ""),
         ]
-        return start.encode() + go_json(columns)[:-1] + b',"rows":['
+        return Head("Table", self._api_version, "rows", go_json(columns)[:-1])
 
-    def _quantities(self, usage: NodeUsage | PodUsage) -> Sequence[str]:
-        if isinstance(usage, NodeUsage):
-            cpu_nanocores, memory_bytes = usage.cpu_nanocores, usage.memory_bytes
-            self._has_usage = True
-        else:
-            cpu_nanocores = sum(each.cpu_nanocores for each in usage.containers)
-            memory_bytes = sum(each.memory_bytes for each in usage.containers)
-            self._has_usage = self._has_usage or usage.containers != ()
-        return (format_cpu(cpu_nanocores), format_memory(memory_bytes)) if self._has_usage else ()
-
-
-def partial_metadata(
-    meta_version: str, namespace: str, name: str, labels: Mapping[str, str], created: str
-) -> bytes:
-    return (
-        f'{{"kind":"PartialObjectMetadata","apiVersion":"{_META_GROUP}/{meta_version}",'
-        f'"metadata":{object_metadata(namespace, name, labels, created)}}}'
-    ).encode()
-
-
-def partial_list_head(meta_version: str) -> bytes:
-    return (
-        f'{{"kind":"PartialObjectMetadataList","apiVersion":"{_META_GROUP}/{meta_version}",'
-        '"metadata":{},"items":['
-    ).encode()
+    def empty(self) -> bytes:
+        """The whole table without rows, as JSON."""
+        return head("Table", self._api_version) + b'"metadata":{},"columnDefinitions":null,"rows":null}'
 
 
 def _column(name: str, form: str, description: str) -> dict[str, object]:

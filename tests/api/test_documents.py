@@ -6,7 +6,7 @@ import pytest
 
 from pymetrics_server.api.health import Check
 from tests.api.conftest import Serve
-from tests.api.world import V1, V1BETA1, World, golden, text
+from tests.api.world import V1, V1BETA1, World, golden, small_cluster, text
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 READY = """[+]ping ok
@@ -29,10 +29,42 @@ async def test_discovery_lists_both_versions(world: World, serve: Serve, path: s
     assert await text(await client.get(V1)) == golden("resources.json").replace("v1beta1", "v1")
 
 
-async def test_aggregated_discovery_is_declined_so_that_clients_fall_back(world: World, serve: Serve) -> None:
+@pytest.mark.parametrize(("accept", "version"), [
+    (AGGREGATED, "v2"),
+    (AGGREGATED.replace("v2", "v2beta1"), "v2beta1"),
+    (f"{AGGREGATED},{AGGREGATED.replace('v2', 'v2beta1')},application/json", "v2"),
+    (f"{AGGREGATED};profile=nopeer", "v2"),
+    (f"application/vnd.kubernetes.protobuf;q=0.1,{AGGREGATED}", "v2"),
+])  # fmt: skip
+async def test_aggregated_discovery_is_everything_in_one_answer(
+    world: World, serve: Serve, accept: str, version: str
+) -> None:
     client = await serve(world)
-    assert (await client.get("/apis", headers={"Accept": AGGREGATED})).status == 406
-    plain = await client.get("/apis", headers={"Accept": f"{AGGREGATED},application/json"})
+    response = await client.get("/apis", headers={"Accept": accept})
+    assert await text(response) == golden("aggregated.json").replace("/v2", f"/{version}")
+    assert response.headers["Content-Type"] == AGGREGATED.replace("v2", version)
+    assert (response.headers["Vary"], response.headers["Cache-Control"]) == ("Accept", "public")
+
+
+async def test_aggregated_discovery_that_is_known_is_not_sent_again(world: World, serve: Serve) -> None:
+    client, replica = await serve(world), await serve(small_cluster())
+    first = await client.get("/apis", headers={"Accept": AGGREGATED})
+    etag = first.headers["Etag"]
+    assert len(etag) == 130
+    again = await replica.get("/apis", headers={"Accept": AGGREGATED, "If-None-Match": etag})
+    assert (again.status, await text(again), again.headers["Etag"]) == (304, "", etag)
+    other = await replica.get("/apis", headers={"Accept": AGGREGATED, "If-None-Match": '"0"'})
+    assert other.status == 200
+
+
+async def test_discovery_of_an_unknown_version_is_not_acceptable_on_its_own(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(world)
+    unknown = AGGREGATED.replace("v2", "v3")
+    response = await client.get("/apis", headers={"Accept": unknown})
+    assert (response.status, (await text(response))[:4]) == (406, "{\n  ")
+    plain = await client.get("/apis", headers={"Accept": f"{unknown},application/json"})
     assert await text(plain) == golden("apis.json")
 
 
@@ -47,7 +79,7 @@ async def test_the_index_answers_the_root_and_whatever_is_unknown(world: World, 
     ]:
         response = await client.get(path)
         assert (response.status, await text(response)) == (code, golden("index.json").removesuffix("\n"))
-    for path in ("/openapi/v2", "/openapi/v3", "/apis/apps/v1/deployments", "/swagger.json", "/logs"):
+    for path in ("/openapi/v1", "/openapi/v2/x", "/apis/apps/v1/deployments", "/swagger.json", "/logs"):
         assert (await client.get(path)).status == 404
     assert (await client.post("/")).status == 200
 

@@ -4,12 +4,15 @@ import json
 
 import pytest
 
+from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.nodes import Nodes as ServedNodes
 from pymetrics_server.meta.objects import Node, PodMeta
 from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.meta.usage import PodUsage
 from tests.api.conftest import Serve
 from tests.api.world import (
+    NOW_NS,
+    SECOND_NS,
     V1,
     V1BETA1,
     Nodes,
@@ -22,6 +25,7 @@ from tests.api.world import (
     text,
 )
 
+CREATED_S = NOW_NS // SECOND_NS
 FAILURE = '{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":'
 
 
@@ -405,12 +409,13 @@ async def test_freshness_is_observed_once_per_returned_object(
         assert world.value(f"{family}_bucket", {"le": "11.981604021913647"}) == 3
 
 
-def test_an_item_is_encoded_once_for_each_sample_and_label_set(world: World) -> None:
+@pytest.mark.parametrize("form", [JSON, PROTOBUF])
+def test_an_item_is_encoded_once_for_each_sample_and_label_set(world: World, form: str) -> None:
     nodes = ServedNodes(world.nodes, world.usage, world.node_selector)
-    first = nodes.item(nodes.get("", "node-a", 0), "2026-11-23T06:43:12Z")
-    assert nodes.item(nodes.get("", "node-a", 0), "2026-11-23T06:43:59Z") is first
+    first = nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S)
+    assert nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S + 47) is first
     world.nodes.nodes[0] = Node(name="node-a", labels={"zone": "z3"})
-    relabelled = nodes.item(nodes.get("", "node-a", 0), "2026-11-23T06:43:12Z")
-    assert b'"z3"' in relabelled
+    relabelled = nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S)
+    assert b"z3" in relabelled
     world.usage.nodes["node-a"] = node_usage(2_000_000_000, 1024, 1000)
-    assert b'"cpu":"2"' in nodes.item(nodes.get("", "node-a", 0), "2026-11-23T06:43:12Z")
+    assert nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S) != relabelled

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from pymetrics_server.api.app import App
 from pymetrics_server.api.health import Check
+from pymetrics_server.api.routes import Routes
 from pymetrics_server.errors import PymetricsError, UnauthorizedError
 from pymetrics_server.meta.identity import ANONYMOUS_USER, Attributes, Decision, UserInfo
 from pymetrics_server.meta.objects import Node, PodMeta
@@ -149,20 +150,26 @@ class World:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def app(self) -> App:
-        return App(
+        telemetry = Telemetry(self.registry, 15)
+        routes = Routes(
             nodes=self.nodes,
             pods=self.pods,
             usage=self.usage,
-            authenticator=self.auth,
-            authorizer=self.auth,
-            peer_chain=lambda transport: (),
-            telemetry=Telemetry(self.registry, 15),
+            telemetry=telemetry,
             clock=self.clock,
             checks=self.checks,
             node_selector=self.node_selector,
+            secure_port=10250,
+        )
+        return App(
+            routes=routes,
+            authenticator=self.auth,
+            authorizer=self.auth,
+            peer_chain=lambda transport: (),
+            telemetry=telemetry,
+            clock=self.clock,
             max_requests_inflight=self.max_requests_inflight,
             request_timeout_s=self.request_timeout_s,
-            secure_port=10250,
         )
 
     def value(self, name: str, labels: dict[str, str] | None = None) -> float | None:

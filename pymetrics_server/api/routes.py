@@ -1,0 +1,115 @@
+"""What answers each route, once it is known that the user may have it."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from pymetrics_server.api import discovery
+from pymetrics_server.api.exchange import Exchange
+from pymetrics_server.api.health import Check, check_reply, endpoint_reply
+from pymetrics_server.api.interfaces import NodeLister, PodLister, Selector, UsageReader
+from pymetrics_server.api.metrics import Metrics
+from pymetrics_server.api.negotiation import DISCOVERY_TRANSFORMS, JSON, METRICS_TRANSFORMS, check_route
+from pymetrics_server.api.nodes import Nodes
+from pymetrics_server.api.pods import Pods
+from pymetrics_server.api.reply import Reply, document_reply, json_reply
+from pymetrics_server.api.request import Route, Target
+from pymetrics_server.clock import Clock
+from pymetrics_server.meta.status import method_not_allowed, not_found_generic
+from pymetrics_server.telemetry import CONTENT_TYPE, Telemetry
+
+
+class Routes:
+    """`checks` maps healthz, livez and readyz to their checks in the order of their lines; `node_selector`
+    narrows lists of nodes.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodes: NodeLister,
+        pods: PodLister,
+        usage: UsageReader,
+        telemetry: Telemetry,
+        clock: Clock,
+        checks: Mapping[str, Sequence[Check]],
+        node_selector: Selector,
+        secure_port: int,
+    ) -> None:
+        self._telemetry = telemetry
+        self._clock = clock
+        self._checks = checks
+        self._secure_port = secure_port
+        self._started_s = clock.now_ns() // 1_000_000_000
+        self._nodes = Metrics(Nodes(nodes, usage, node_selector), telemetry, clock)
+        self._pods = Metrics(Pods(pods, usage), telemetry, clock)
+
+    async def reply(self, exchange: Exchange) -> Reply:
+        """Raises StatusError."""
+        target = exchange.target
+        match target.route:
+            case Route.INDEX:
+                return self._index(200)
+            case (
+                Route.NO_PATH
+                | Route.OPENAPI_V2
+                | Route.OPENAPI_V3
+                | Route.OPENAPI_V3_DOCUMENT
+                | Route.STATUSZ
+                | Route.FLAGZ
+                | Route.VERBOSITY
+            ):
+                return self._index(404)
+            case Route.NO_RESOURCE:
+                raise not_found_generic()
+            case Route.HEALTH:
+                return self._health(target)
+            case Route.METRICS:
+                started = {"Process-Start-Time-Unix": str(self._started_s)}
+                return Reply([self._telemetry.exposition()], 200, CONTENT_TYPE, started)
+            case _:
+                return await self._documented(exchange)
+
+    async def _documented(self, exchange: Exchange) -> Reply:
+        """Below /apis and /version: GET only, and negotiated. Raises StatusError."""
+        target = exchange.target
+        if exchange.method != "GET":
+            raise method_not_allowed()
+        match target.route:
+            case Route.NODES | Route.PODS:
+                metrics = self._nodes if target.route is Route.NODES else self._pods
+                return await metrics.list(target, exchange.representation(METRICS_TRANSFORMS, streamed=True))
+            case Route.NODE | Route.POD:
+                metrics = self._nodes if target.route is Route.NODE else self._pods
+                return metrics.get(target, exchange.representation(METRICS_TRANSFORMS))
+            case Route.VERSION:
+                check_route(exchange.header("Accept"), (JSON,))
+                return json_reply(discovery.version_info(), pretty=True)
+            case Route.GROUP_LIST:
+                return self._group_list(exchange)
+            case Route.GROUP:
+                return document_reply(discovery.group(), exchange.representation())
+            case _:
+                return document_reply(discovery.resource_list(target.version), exchange.representation())
+
+    def _group_list(self, exchange: Exchange) -> Reply:
+        representation = exchange.representation(DISCOVERY_TRANSFORMS)
+        if not representation.transform:
+            return document_reply(discovery.group_list(self._secure_port), representation)
+        document, etag = discovery.aggregated(representation.version)
+        headers = {"Etag": etag, "Vary": "Accept", "Cache-Control": "public"}
+        if etag in exchange.header("If-None-Match"):
+            return Reply([], 304, "", headers)
+        reply = document_reply(document, representation, headers=headers)
+        asked = f";g=apidiscovery.k8s.io;v={representation.version};as={representation.transform}"
+        return msgspec.structs.replace(reply, content_type=representation.media_type + asked)
+
+    def _index(self, code: int) -> Reply:
+        return json_reply(discovery.path_index(self._checks), pretty=True, code=code)
+
+    def _health(self, target: Target) -> Reply:
+        checks = self._checks.get(target.endpoint, ())
+        if not target.name:
+            return endpoint_reply(target.endpoint, checks, target.query)
+        named = [check for check in checks if check.name == target.name]
+        return check_reply(named[0]) if named else self._index(404)
