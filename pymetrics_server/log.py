@@ -41,10 +41,19 @@ def enabled(v: int) -> bool:
     return v <= _verbosity
 
 
+def verbosity() -> int:
+    return _verbosity
+
+
+def set_verbosity(level: int) -> None:
+    """From now on, for every logger."""
+    global _verbosity
+    _verbosity = level
+
+
 def set_up(verbosity: int, logging_format: str = "text") -> None:
     """Everything of ours to stderr at this verbosity, as `text` or `json` lines (--logging-format)."""
-    global _verbosity
-    _verbosity = verbosity
+    set_verbosity(verbosity)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if logging_format == "json" else _Text())
     root = logging.getLogger(_ROOT)

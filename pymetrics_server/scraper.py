@@ -8,7 +8,7 @@ is handed on as it arrives, and one bad node costs that node only.
 import asyncio
 import heapq
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from zlib import crc32
 
@@ -18,6 +18,7 @@ from pymetrics_server.clock import Clock
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.objects import Node
+from pymetrics_server.meta.scrape import NodeScrape, ScrapeState
 from pymetrics_server.meta.usage import NodeSample
 from pymetrics_server.telemetry import Telemetry
 
@@ -38,6 +39,8 @@ class KubeletClient(Protocol):
         """Raises KubeletError; keeps its own timeout."""
         ...
 
+    def endpoint_in_use(self, node_name: str) -> str: ...
+
     def forget(self, node_name: str) -> None: ...
 
 
@@ -45,16 +48,6 @@ class SampleSink(Protocol):
     def put(self, node: str, sample: NodeSample, now_ns: int, cpu_capacity_nanocores: int) -> None: ...
 
     def forget(self, node: str) -> None: ...
-
-
-class NodeScrapeState(msgspec.Struct, frozen=True):
-    """How a node answers; instants are monotonic, None where there was none."""
-
-    last_success_ns: int | None = None
-    failing_since_ns: int | None = None
-    failure: FailureClass | None = None
-    detail: str = ""
-    attempts: int = 0  # failed ones since it last answered
 
 
 class Failing(msgspec.Struct, frozen=True):
@@ -72,7 +65,7 @@ class _Tracked:
         self.node = node
         self.due_ns = 0  # monotonic
         self.task: asyncio.Task[None] | None = None
-        self.state = NodeScrapeState()
+        self.state = ScrapeState()
         self.told: FailureClass | None = None  # the failure that the log has last named
 
 
@@ -145,9 +138,10 @@ class Scraper:
         """Whether the dispatcher is alive, at monotonic `now_ns`; what nodes do has no part in it."""
         return self._looked_ns is None or now_ns - self._looked_ns <= self._resolution_ns * 3 // 2
 
-    def state(self, node: str) -> NodeScrapeState | None:
-        tracked = self._nodes.get(node)
-        return None if tracked is None else tracked.state
+    def report(self) -> Sequence[NodeScrape]:
+        """Every node that is asked, in no order: a snapshot."""
+        in_use = self._client.endpoint_in_use
+        return [NodeScrape(name, in_use(name), tracked.state) for name, tracked in self._nodes.items()]
 
     def failures(self) -> Mapping[FailureClass, Failing]:
         found: dict[FailureClass, Failing] = {}
@@ -226,7 +220,7 @@ class Scraper:
 
     def _succeeded(self, tracked: _Tracked) -> None:
         before, now_ns = tracked.state, self._clock.monotonic_ns()
-        tracked.state = NodeScrapeState(last_success_ns=now_ns)
+        tracked.state = ScrapeState(last_success_ns=now_ns)
         self._failing.pop(tracked.node.name, None)
         if tracked.told is not None and before.failing_since_ns is not None:
             log.info(
@@ -245,7 +239,7 @@ class Scraper:
         else:
             failure, detail = FailureClass.INTERNAL, repr(err)
         since_ns = before.failing_since_ns
-        tracked.state = NodeScrapeState(
+        tracked.state = ScrapeState(
             last_success_ns=before.last_success_ns,
             failing_since_ns=self._clock.monotonic_ns() if since_ns is None else since_ns,
             failure=failure,

@@ -33,7 +33,7 @@ from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
 from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.selectors import parse_label_selector
-from pymetrics_server.options import Options
+from pymetrics_server.options import Options, flag_texts
 from pymetrics_server.scraper import Scraper
 from pymetrics_server.serving.certificates import ServingCertificate
 from pymetrics_server.serving.listener import SecureListener
@@ -132,6 +132,8 @@ class Server:
             checks=self._checks(),
             node_selector=selector,
             secure_port=options.secure_port,
+            scrapes=self._scraper,
+            flags=flag_texts(options),
         )
         self._app = App(
             routes=routes,
@@ -142,6 +144,8 @@ class Server:
             clock=clock,
             max_requests_inflight=options.max_requests_inflight,
             request_timeout_s=options.request_timeout_ns / 1e9,
+            cors_allowed_origins=options.cors_allowed_origins,
+            strict_transport_security=options.strict_transport_security_directives,
         )
 
     async def run(self) -> None:
@@ -176,6 +180,7 @@ class Server:
         """What nobody tells us of: files that were replaced, and how much is stored."""
         while True:
             self._listener.reload_certificate_if_changed()
+            self._telemetry.publish_in_flight()
             self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns()))
             await self._clock.sleep(_HOUSEKEEPING_INTERVAL_S)
 

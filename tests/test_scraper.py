@@ -16,8 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.meta.objects import Node, NodeAddress
+from pymetrics_server.meta.scrape import NodeScrape, ScrapeState
 from pymetrics_server.meta.usage import MILLISECONDS_NS, NodeSample, PodLayout
-from pymetrics_server.scraper import Failing, NodeScrapeState, Scraper, next_wait_ns
+from pymetrics_server.scraper import Failing, Scraper, next_wait_ns
 from pymetrics_server.telemetry import Telemetry
 from tests.fakes.clock import FakeClock, settle
 
@@ -65,6 +66,9 @@ class Cluster:
 
     def forget(self, node: str) -> None:
         self.forgotten.append(node)
+
+    def endpoint_in_use(self, node_name: str) -> str:
+        return "resource" if node_name.startswith("tls") else "summary"
 
     def scraper(self, *, concurrency: int = 64, selects: Callable[[Node], bool] = lambda _: True) -> Scraper:
         return Scraper(
@@ -172,7 +176,7 @@ async def test_a_scrape_is_measured_and_counted(cluster: Cluster) -> None:
         await cluster.clock.advance(1 + TICK_S)
     family = "metrics_server_kubelet_request_duration_seconds"
     assert cluster.value(f"{family}_bucket", node="node1", le="0.5") == 0
-    assert cluster.value(f"{family}_bucket", node="node1", le="1.0") == 1
+    assert cluster.value(f"{family}_bucket", node="node1", le="1") == 1
     assert cluster.value(f"{family}_sum", node="node1") == 1
     assert cluster.value("metrics_server_kubelet_request_total", success="true") == 1
     assert cluster.value("metrics_server_kubelet_request_total", success="false") == 1
@@ -298,7 +302,7 @@ async def test_a_node_that_left_is_forgotten_and_its_late_answer_dropped(cluster
         assert cluster.forgotten == ["node1", "node1"]  # by the sink and by the client
         assert len(cluster.asked_at("node1")) == 1
         assert {name for _, name in cluster.stored} == {"node2"}
-        assert scraper.state("node1") is None
+        assert [scrape.node for scrape in scraper.report()] == ["node2"]
         assert cluster.value("metrics_server_kubelet_request_duration_seconds_count", node="node1") is None
 
 
@@ -415,8 +419,7 @@ async def test_a_failure_is_said_once_and_so_is_its_end(cluster: Cluster, lines:
         await cluster.clock.advance(40)
         assert [v.get("failure") for _, v in lines()] == ["refused", "forbidden"]
 
-        state = scraper.state("node1")
-        assert state is not None
+        ((_, _, state),) = map(msgspec.structs.astuple, scraper.report())
         del cluster.answers["node1"]
         await cluster.clock.advance(40)
         said, values = lines()[-1]
@@ -467,7 +470,7 @@ async def test_what_an_answer_lacks_is_said_at_verbosity_one(
     assert ("Failed getting complete metric", lacking) in lines()
 
 
-async def test_probes_can_say_how_nodes_fail_and_name_one(cluster: Cluster) -> None:
+async def test_probes_and_the_status_page_can_say_how_nodes_fail(cluster: Cluster) -> None:
     cluster.answers |= {f"tls-{i}": failing(FailureClass.TLS_EXPIRED, f"in 200{i}") for i in range(3)}
     cluster.answers["dns"] = failing(FailureClass.DNS, "dns: no such host")
     async with running(cluster.scraper()) as scraper:
@@ -479,8 +482,11 @@ async def test_probes_can_say_how_nodes_fail_and_name_one(cluster: Cluster) -> N
             FailureClass.DNS: Failing(1, "dns", "dns: no such host"),
         }
         first_tick_ns = cluster.began_ns + S // 4
-        assert scraper.state("node1") == NodeScrapeState(last_success_ns=first_tick_ns)
-        assert scraper.state("dns") == NodeScrapeState(
+        reported = {scrape.node: scrape for scrape in scraper.report()}
+        assert len(reported) == 5
+        assert reported["node1"] == NodeScrape("node1", "summary", ScrapeState(last_success_ns=first_tick_ns))
+        assert reported["tls-0"].endpoint == "resource"
+        assert reported["dns"].state == ScrapeState(
             failing_since_ns=first_tick_ns,
             failure=FailureClass.DNS,
             detail="dns: no such host",

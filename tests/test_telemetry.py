@@ -3,10 +3,12 @@
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from pymetrics_server.telemetry import Telemetry, tick_buckets_s
+from pymetrics_server.telemetry import Buckets, Telemetry, freshness_buckets_s, tick_buckets_s
 
 OURS = re.compile(r"^(?:# (?:HELP|TYPE) )?(?:metrics_server|pymetrics_server|apiserver)_")
 
@@ -86,10 +88,16 @@ metrics_server_api_metric_freshness_seconds_sum 1.790000008e+09
 # TYPE metrics_server_storage_points gauge
 metrics_server_storage_points{type="node"} 3.0
 metrics_server_storage_points{type="container"} 40.0
-# HELP apiserver_request_total Requests served, as kube-apiserver counts its own
+# HELP apiserver_current_inflight_requests [STABLE] The most requests in flight at once within the last second, by kind
+# TYPE apiserver_current_inflight_requests gauge
+apiserver_current_inflight_requests{request_kind="mutating"} 0.0
+apiserver_current_inflight_requests{request_kind="readOnly"} 0.0
+# HELP apiserver_request_total [STABLE] Requests served, as kube-apiserver counts its own
 # TYPE apiserver_request_total counter
-apiserver_request_total{code="200",group="metrics.k8s.io",resource="pods",verb="LIST",version="v1beta1"} 1.0
-# HELP apiserver_request_duration_seconds Time to answer a request, by verb and resource
+apiserver_request_total{code="200",component="apiserver",dry_run="",group="metrics.k8s.io",resource="pods",scope="namespace",subresource="",verb="LIST",version="v1beta1"} 1.0
+# HELP apiserver_request_terminations_total [ALPHA] Requests refused to keep the server alive: too many were in flight
+# TYPE apiserver_request_terminations_total counter
+# HELP apiserver_request_duration_seconds [STABLE] Time to answer a request, by verb, resource and scope
 # TYPE apiserver_request_duration_seconds histogram
 """
 
@@ -109,11 +117,62 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
     shown.observe_round(12)
     shown.observe_freshness([8, 1_790_000_000])
     shown.set_points(nodes=3, containers=40)
-    shown.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 200, 0.004)
+    shown.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 200, 0.004, scope="namespace")
     of_requests = [one for one in lines(shown) if one.startswith("apiserver_request_duration_seconds_")]
     assert [one for one in lines(shown) if one not in of_requests] == GOLDEN.splitlines()
-    labels = 'group="metrics.k8s.io",le="0.005",resource="pods",verb="LIST",version="v1beta1"'
+    labels = (
+        'component="apiserver",dry_run="",group="metrics.k8s.io",le="0.005",resource="pods",'
+        'scope="namespace",subresource="",verb="LIST",version="v1beta1"'
+    )
     assert f"apiserver_request_duration_seconds_bucket{{{labels}}} 1.0" in of_requests
+    assert len([one for one in of_requests if "_bucket{" in one]) == 24
+
+
+def test_a_request_refused_for_too_many_in_flight_is_a_termination() -> None:
+    shown = telemetry()
+    for code in (200, 429, 429):
+        shown.observe_request("GET", "", "", "", code, 0.001, subresource="/metrics")
+    ends = [one for one in lines(shown) if one.startswith("apiserver_request_terminations_total{")]
+    assert ends == [
+        'apiserver_request_terminations_total{code="429",component="apiserver",group="",resource="",scope="",'
+        'subresource="/metrics",verb="GET",version=""} 2.0'
+    ]
+    assert sum(one.startswith("apiserver_request_total{") for one in lines(shown)) == 2
+
+
+def test_requests_in_flight_are_shown_at_their_most_since_they_were_last_shown() -> None:
+    shown = telemetry()
+    series = 'apiserver_current_inflight_requests{request_kind="readOnly"}'
+
+    def most() -> list[str]:
+        shown.publish_in_flight()
+        return [one for one in lines(shown) if one.startswith(series)]
+
+    for count in (1, 2, 3, 2, 1):
+        shown.set_in_flight(count)
+    assert most() == [f"{series} 3.0"]
+    assert most() == [f"{series} 1.0"]
+    shown.set_in_flight(0)
+    assert most() == [f"{series} 1.0"]
+    assert most() == [f"{series} 0.0"]
+
+
+@given(st.lists(st.floats(min_value=-10, max_value=1e9), max_size=50), st.integers(min_value=1, max_value=7))
+def test_a_batch_counts_as_its_values_one_by_one_do(values: list[float], size: int) -> None:
+    bounds = freshness_buckets_s()
+    ours = Buckets(bounds)
+    for start in range(0, len(values), size):
+        ours.observe_all(values[start : start + size])
+    theirs = [sum(value <= bound for value in values) for bound in bounds]
+    assert ours.cumulative() == [*theirs, len(values)]
+    assert ours.sum == pytest.approx(sum(values))
+
+
+def test_a_value_on_a_bound_belongs_to_that_bound() -> None:
+    buckets = Buckets([1, 2])
+    for value in (1, 1.5, 2, 3):
+        buckets.observe(value)
+    assert buckets.cumulative() == [1, 3, 4]
 
 
 def test_what_is_shown_is_the_text_format() -> None:

@@ -6,11 +6,13 @@ whether there is such a path: 403 comes before 404, 405 and 406.
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from traceback import format_exception
 
 from aiohttp import web
 
+from pymetrics_server.api.cors import compile_origins, cors_headers, hsts_headers, preflight_reply
+from pymetrics_server.api.debugflags import LONGEST_BODY_BYTES
 from pymetrics_server.api.exchange import Exchange
 from pymetrics_server.api.interfaces import Authenticator, Authorizer, PeerChain
 from pymetrics_server.api.reply import NOSNIFF, Reply, text_reply
@@ -43,7 +45,10 @@ _PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
 
 class App:
-    """The handler of an aiohttp.web.Server; `max_requests_inflight` 0 is no limit."""
+    """The handler of an aiohttp.web.Server; `max_requests_inflight` 0 is no limit.
+
+    `cors_allowed_origins` and `strict_transport_security` are the flags of those names.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,8 @@ class App:
         clock: Clock,
         max_requests_inflight: int,
         request_timeout_s: float,
+        cors_allowed_origins: Sequence[str] = (),
+        strict_transport_security: Sequence[str] = (),
     ) -> None:
         self._routes = routes
         self._authenticator = authenticator
@@ -65,6 +72,8 @@ class App:
         self._clock = clock
         self._max_requests_inflight = max_requests_inflight
         self._request_timeout_s = request_timeout_s
+        self._origins = compile_origins(cors_allowed_origins)
+        self._always = {"Server": "pymetrics-server", **hsts_headers(strict_transport_security)}
         self._in_flight = 0
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -74,20 +83,27 @@ class App:
         headers = {
             "Audit-Id": request.headers.get("Audit-Id") or str(uuid.uuid4()),
             "Cache-Control": "no-cache, private",
-            "Server": "pymetrics-server",
+            **self._always,
         }
+        cors = cors_headers(request.headers.get("Origin", ""), self._origins) if self._origins else None
+        headers |= cors or {}
         code = 499  # the client left before there was an answer
         try:
             expires = asyncio.get_running_loop().time()
             try:
                 expires += self._timeout_s(exchange.target)
-                reply = await self._before(expires, request, exchange)
+                if cors is not None and request.method == "OPTIONS":
+                    reply = preflight_reply()
+                else:
+                    reply = await self._before(expires, request, exchange)
             except StatusError as status:
                 reply = exchange.failed(status)
             code = reply.code
             return await self._sent_before(expires, request, reply, headers)
         finally:
-            self._in_flight -= exchange.admitted
+            if exchange.admitted:
+                self._in_flight -= 1
+                self._telemetry.set_in_flight(self._in_flight)
             self._record(request, exchange.target, code, started_ns, headers["Audit-Id"])
 
     def _timeout_s(self, target: Target) -> float:
@@ -149,6 +165,8 @@ class App:
             )
         if not decision.allowed:
             return exchange.failed(forbidden(attributes, user, decision.reason), NOSNIFF)
+        if exchange.target.route is Route.VERBOSITY:
+            exchange.body = await _body(request)
         return await self._routes.reply(exchange)
 
     def _admits(self, user: UserInfo, exchange: Exchange) -> bool:
@@ -159,6 +177,7 @@ class App:
         if self._in_flight >= self._max_requests_inflight:
             return False
         self._in_flight += 1
+        self._telemetry.set_in_flight(self._in_flight)
         exchange.admitted = True
         return True
 
@@ -170,12 +189,14 @@ class App:
         known = target.route in (Route.NODES, Route.NODE, Route.PODS, Route.POD)
         latency_ns = self._clock.monotonic_ns() - started_ns
         self._telemetry.observe_request(
-            attributes.verb.upper() if attributes.verb in _VERBS else "OTHER",
+            attributes.verb.upper() if attributes.verb in _VERBS else "other",
             METRICS_GROUP if known and target.version in VERSIONS else "",
             target.version if known else "",
             attributes.resource if known else "",
             code,
             latency_ns / 1e9,
+            subresource="" if known or _made_up(target) else attributes.path,
+            scope=_scope(target),
         )
         if enabled(3):
             values: dict[str, object] = {
@@ -188,6 +209,31 @@ class App:
                 "resp": code,
             }
             log.info("HTTP", v=3, **values)
+
+
+def _made_up(target: Target) -> bool:
+    """Whether anybody may invent such paths."""
+    if target.route is Route.HEALTH:
+        return target.name != ""
+    return target.route in (Route.NO_PATH, Route.NO_RESOURCE, Route.OPENAPI_V3_DOCUMENT)
+
+
+def _scope(target: Target) -> str:
+    match target.route:
+        case Route.NODE | Route.POD:
+            return "resource"
+        case Route.NODES | Route.PODS:
+            return "namespace" if target.namespace else "cluster"
+        case _:
+            return ""
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    """The longest that is of use, and a byte."""
+    try:
+        return await request.content.readexactly(LONGEST_BODY_BYTES + 1)
+    except asyncio.IncompleteReadError as err:
+        return err.partial
 
 
 def _html_free(text: str) -> str:

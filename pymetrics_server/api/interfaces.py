@@ -8,6 +8,7 @@ from multidict import CIMultiDictProxy
 
 from pymetrics_server.meta.identity import Attributes, Decision, UserInfo
 from pymetrics_server.meta.objects import Node, PodMeta
+from pymetrics_server.meta.scrape import NodeScrape
 from pymetrics_server.meta.usage import NodeUsage, PodUsage
 
 
@@ -33,6 +34,12 @@ class UsageReader(Protocol):
     def node_usage(self, name: str, now_ns: int) -> NodeUsage | None: ...
 
     def pod_usage(self, namespace: str, name: str, now_ns: int) -> PodUsage | None: ...
+
+
+class ScrapeReporter(Protocol):
+    def report(self) -> Sequence[NodeScrape]:
+        """How every node answers, in no order."""
+        ...
 
 
 class Authenticator(Protocol):

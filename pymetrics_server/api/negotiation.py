@@ -48,7 +48,7 @@ class Representation(msgspec.Struct, frozen=True):
     pretty: bool = False
 
 
-class _Clause(msgspec.Struct, frozen=True):
+class Clause(msgspec.Struct, frozen=True):
     media_type: str
     parameters: dict[str, str]
     q: float
@@ -67,7 +67,7 @@ def negotiate(
     found = _match(accept, transforms)
     if found is None:
         raise not_acceptable(PRODUCED)
-    return _with_pretty(found, accept, query, user_agent)
+    return with_pretty(found, accept, query, user_agent)
 
 
 def check_route(accept: str, media_types: tuple[str, ...]) -> None:
@@ -83,13 +83,13 @@ def for_error(accept: str, query: Query, user_agent: str) -> Representation:
     found = _match(accept)
     if found is None:
         return Representation(pretty=True)
-    return _with_pretty(found, accept, query, user_agent)
+    return with_pretty(found, accept, query, user_agent)
 
 
 def _match(accept: str, transforms: Sequence[Transform] = ()) -> Representation | None:
     if not accept.strip():
         return Representation()
-    for clause in _clauses(accept):
+    for clause in clauses(accept):
         for media_type in PRODUCED:
             main = media_type.partition("/")[0]
             if clause.media_type not in (media_type, f"{main}/*", "*/*"):
@@ -109,9 +109,9 @@ def _match(accept: str, transforms: Sequence[Transform] = ()) -> Representation 
     return None
 
 
-def _clauses(accept: str) -> list[_Clause]:
+def clauses(accept: str) -> list[Clause]:
     """By q, wildcards last among equals, else in the order given."""
-    found: list[_Clause] = []
+    found: list[Clause] = []
     for element in accept.split(","):
         media_type, *options = (part.strip() for part in element.split(";"))
         if not media_type:
@@ -119,7 +119,7 @@ def _clauses(accept: str) -> list[_Clause]:
         parameters = {
             key.strip(): value.strip() for key, _, value in (option.partition("=") for option in options)
         }
-        found.append(_Clause(media_type, parameters, _quality(parameters.pop("q", "1"))))
+        found.append(Clause(media_type, parameters, _quality(parameters.pop("q", "1"))))
     return sorted(
         found, key=lambda clause: (-clause.q, clause.media_type == "*/*", clause.media_type.endswith("/*"))
     )
@@ -133,7 +133,7 @@ def _quality(text: str) -> float:
     return q if 0 <= q <= 1 else 1.0
 
 
-def _with_pretty(found: Representation, accept: str, query: Query, user_agent: str) -> Representation:
+def with_pretty(found: Representation, accept: str, query: Query, user_agent: str) -> Representation:
     asked = "pretty" in query
     pretty = query["pretty"][0] in _TRUE if asked else user_agent.startswith(_PRETTY_AGENTS)
     pretty = pretty or any(

@@ -1,27 +1,37 @@
 """What answers each route, once it is known that the user may have it."""
 
+import random
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from pymetrics_server.api import discovery
+from pymetrics_server.api.debugflags import set_verbosity
 from pymetrics_server.api.exchange import Exchange
+from pymetrics_server.api.flagz import flagz_reply
 from pymetrics_server.api.health import Check, check_reply, endpoint_reply
-from pymetrics_server.api.interfaces import NodeLister, PodLister, Selector, UsageReader
+from pymetrics_server.api.interfaces import NodeLister, PodLister, ScrapeReporter, Selector, UsageReader
 from pymetrics_server.api.metrics import Metrics
 from pymetrics_server.api.negotiation import DISCOVERY_TRANSFORMS, JSON, METRICS_TRANSFORMS, check_route
 from pymetrics_server.api.nodes import Nodes
+from pymetrics_server.api.openapi.service import OpenAPI
 from pymetrics_server.api.pods import Pods
 from pymetrics_server.api.reply import Reply, document_reply, json_reply
-from pymetrics_server.api.request import Route, Target
+from pymetrics_server.api.request import Route, Target, first
+from pymetrics_server.api.statusz import StatuszFacts, node_rows, statusz_reply
+from pymetrics_server.api.zpages import DELIMITERS, negotiate_page
 from pymetrics_server.clock import Clock
+from pymetrics_server.log import verbosity
 from pymetrics_server.meta.status import method_not_allowed, not_found_generic
 from pymetrics_server.telemetry import CONTENT_TYPE, Telemetry
+from pymetrics_server.version import KUBERNETES_MAJOR, KUBERNETES_MINOR, VERSION
+
+_COMPONENT = "metrics-server"
 
 
 class Routes:
     """`checks` maps healthz, livez and readyz to their checks in the order of their lines; `node_selector`
-    narrows lists of nodes.
+    narrows lists of nodes; `flags` are the values that count, by name.
     """
 
     def __init__(
@@ -35,12 +45,18 @@ class Routes:
         checks: Mapping[str, Sequence[Check]],
         node_selector: Selector,
         secure_port: int,
+        scrapes: ScrapeReporter,
+        flags: Mapping[str, str],
     ) -> None:
         self._telemetry = telemetry
         self._clock = clock
         self._checks = checks
         self._secure_port = secure_port
+        self._usage = usage
+        self._scrapes = scrapes
+        self._flags = flags
         self._started_s = clock.now_ns() // 1_000_000_000
+        self._openapi = OpenAPI(self._started_s)
         self._nodes = Metrics(Nodes(nodes, usage, node_selector), telemetry, clock)
         self._pods = Metrics(Pods(pods, usage), telemetry, clock)
 
@@ -50,15 +66,7 @@ class Routes:
         match target.route:
             case Route.INDEX:
                 return self._index(200)
-            case (
-                Route.NO_PATH
-                | Route.OPENAPI_V2
-                | Route.OPENAPI_V3
-                | Route.OPENAPI_V3_DOCUMENT
-                | Route.STATUSZ
-                | Route.FLAGZ
-                | Route.VERBOSITY
-            ):
+            case Route.NO_PATH:
                 return self._index(404)
             case Route.NO_RESOURCE:
                 raise not_found_generic()
@@ -67,8 +75,37 @@ class Routes:
             case Route.METRICS:
                 started = {"Process-Start-Time-Unix": str(self._started_s)}
                 return Reply([self._telemetry.exposition()], 200, CONTENT_TYPE, started)
+            case Route.OPENAPI_V2 | Route.OPENAPI_V3 | Route.OPENAPI_V3_DOCUMENT:
+                return self._openapi_reply(exchange)
+            case Route.STATUSZ | Route.FLAGZ | Route.VERBOSITY:
+                return await self._for_debugging(exchange)
             case _:
                 return await self._documented(exchange)
+
+    async def _for_debugging(self, exchange: Exchange) -> Reply:
+        """Raises StatusError 406."""
+        target = exchange.target
+        if target.route is Route.VERBOSITY:
+            return set_verbosity(exchange.body, exchange.method)
+        kind = "Statusz" if target.route is Route.STATUSZ else "Flagz"
+        accept, user_agent = exchange.header("Accept"), exchange.header("User-Agent")
+        representation = negotiate_page(kind, accept, target.query, user_agent)
+        delimiter = random.choice(DELIMITERS)
+        if target.route is Route.FLAGZ:
+            flags = {**self._flags, "v": str(verbosity())}
+            return flagz_reply(_COMPONENT, flags, representation, delimiter)
+        now_ns, mono_ns = self._clock.now_ns(), self._clock.monotonic_ns()
+        facts = StatuszFacts(
+            component=_COMPONENT,
+            started_s=self._started_s,
+            now_s=now_ns // 1_000_000_000,
+            runtime_version=discovery.version_info()["goVersion"],
+            binary_version=VERSION,
+            emulation_version=f"{KUBERNETES_MAJOR}.{KUBERNETES_MINOR}",
+            paths=discovery.path_index(self._checks)["paths"],
+            rows=await node_rows(self._scrapes.report(), self._usage, mono_ns, now_ns),
+        )
+        return statusz_reply(facts, representation, delimiter)
 
     async def _documented(self, exchange: Exchange) -> Reply:
         """Below /apis and /version: GET only, and negotiated. Raises StatusError."""
@@ -103,6 +140,20 @@ class Routes:
         reply = document_reply(document, representation, headers=headers)
         asked = f";g=apidiscovery.k8s.io;v={representation.version};as={representation.transform}"
         return msgspec.structs.replace(reply, content_type=representation.media_type + asked)
+
+    def _openapi_reply(self, exchange: Exchange) -> Reply:
+        target, accept = exchange.target, exchange.header("Accept")
+        known = exchange.header("If-None-Match")
+        match target.route:
+            case Route.OPENAPI_V2:
+                return self._openapi.v2(accept, known, exchange.header("Accept-Encoding"))
+            case Route.OPENAPI_V3:
+                return self._openapi.v3_index(known)
+            case _:
+                now_s = self._clock.now_ns() / 1e9
+                return self._openapi.v3_document(
+                    target.name, first(target.query, "hash"), accept, known, now_s
+                )
 
     def _index(self, code: int) -> Reply:
         return json_reply(discovery.path_index(self._checks), pretty=True, code=code)

@@ -18,7 +18,9 @@ async def send(
 ) -> web.StreamResponse:
     """The response; a large body is written by the time it is returned, a small one is left to the caller."""
     parts = reply.parts
-    headers = {**headers, "Content-Type": reply.content_type, **reply.headers}
+    headers = {**headers, **reply.headers}
+    if reply.content_type:
+        headers["Content-Type"] = reply.content_type
     if reply.size_bytes > _GZIP_ABOVE_BYTES and _takes_gzip(accept_encoding):
         parts = await asyncio.to_thread(_compressed, parts)
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}

@@ -82,8 +82,7 @@ class KubeletClient:
         """Raises KubeletError, and nothing else but cancellation."""
         target = self._target(node)
         deadline_s = asyncio.get_running_loop().time() + self._timeout_s
-        endpoint = "resource" if target.annotated else self.endpoint_in_use(node.name)
-        if endpoint == "resource":
+        if self.endpoint_in_use(node.name) == "resource":
             try:
                 return await self._scrape_resource(target, deadline_s)
             except KubeletError as err:
@@ -102,7 +101,10 @@ class KubeletClient:
         return sample
 
     def endpoint_in_use(self, node_name: str) -> Literal["summary", "resource"]:
-        """What the next scrape of the node asks first, its annotation aside."""
+        """What the next scrape of the node asks first."""
+        target = self._targets.get(node_name)
+        if target is not None and target.annotated:
+            return "resource"
         if self._settings.endpoint != "auto":
             return self._settings.endpoint
         until_ns = self._resource_until_ns.get(node_name, 0)

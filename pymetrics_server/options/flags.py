@@ -16,6 +16,13 @@ _SECOND_NS = 1_000_000_000
 _SHORTEST_MAX_AGE_NS = 60 * _SECOND_NS
 _FLAG = "flag"
 
+#: Stands behind what is wrong with the flag, too.
+CORS_HELP = (
+    "Regular expressions of origins whose pages may read the answers (CORS); none given: no such header. "
+    "Each names the whole host: it has ^ or // before it and $ or : behind it, as in "
+    r"'^https://example\.com(:|$)'."
+)
+
 
 class Kind(Enum):
     """How a value is read."""
@@ -145,6 +152,7 @@ class Options:
         "l",
     )
 
+    cors_allowed_origins: tuple[str, ...] = _flag(Kind.TEXTS, (), Group.GENERIC, CORS_HELP)
     max_requests_inflight: int = _flag(
         Kind.INT, 400, Group.GENERIC, "Reading requests served at once; above it they get 429. 0: no limit."
     )
@@ -153,6 +161,13 @@ class Options:
     )
     shutdown_delay_duration_ns: int = _flag(
         Kind.DURATION, 0, Group.GENERIC, "How long to keep serving after SIGTERM while /readyz already fails."
+    )
+    strict_transport_security_directives: tuple[str, ...] = _flag(
+        Kind.TEXTS,
+        (),
+        Group.GENERIC,
+        "Directives of the header Strict-Transport-Security, which no answer has where none is given "
+        "(e.g. max-age=31536000,includeSubDomains,preload).",
     )
 
     bind_address: str = _flag(

@@ -65,12 +65,10 @@ _LOG_LINES_ARE_NOT_BUFFERED = {
     "vmodule": Kind.TEXT,
 }
 _NOT_BUILT = {
-    "cors-allowed-origins": Kind.TEXTS,
     "livez-grace-period": Kind.DURATION,
     "permit-address-sharing": Kind.BOOL,
     "permit-port-sharing": Kind.BOOL,
     "shutdown-send-retry-after": Kind.BOOL,
-    "strict-transport-security-directives": Kind.TEXTS,
     "tls-cipher-suites": Kind.TEXTS,
     "tls-curve-preferences": Kind.TEXTS,
     "tls-sni-cert-key": Kind.TEXT,

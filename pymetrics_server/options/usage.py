@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from pymetrics_server.meta.duration import format_go
 from pymetrics_server.options.flags import Flag, Group, Kind, effective_flags
 from pymetrics_server.options.inert import inert_flags
+from pymetrics_server.options.shown import go_text
 
 _HEAD = """\
 Usage:
@@ -43,15 +43,5 @@ def _default(flag: Flag) -> str:
     """Nothing for a zero value, which a reader assumes, nor where no default has an effect."""
     if flag.group is Group.INERT or not flag.default:
         return ""
-    match flag.default:
-        case bool():
-            shown = "true"
-        case tuple() as texts:
-            shown = f"[{','.join(texts)}]"
-        case int() as number if flag.kind is Kind.DURATION:
-            shown = format_go(number)
-        case str() as text if flag.kind is not Kind.IP:
-            shown = f'"{text}"'
-        case value:
-            shown = str(value)
-    return f" (default {shown})"
+    shown = go_text(flag, flag.default)
+    return f' (default "{shown}")' if flag.kind is Kind.TEXT else f" (default {shown})"

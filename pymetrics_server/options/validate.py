@@ -6,6 +6,7 @@ from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.quote import go_quote
 from pymetrics_server.meta.selectors import SelectorError, parse_label_selector
 from pymetrics_server.options.flags import Options, Value
+from pymetrics_server.options.origins import cors_violation, hsts_violation
 
 KUBELET_ENDPOINTS = ("auto", "summary", "resource")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
@@ -94,7 +95,11 @@ def _generic_violations(options: Options, inert: Mapping[str, Value]) -> list[st
             given.get("shutdown-watch-termination-grace-period", 0) < 0
         ),
     }
-    return [message for message, wrong in found.items() if wrong]
+    of_headers = (
+        hsts_violation(options.strict_transport_security_directives),
+        cors_violation(options.cors_allowed_origins),
+    )
+    return [*(message for message, wrong in found.items() if wrong), *filter(None, of_headers)]
 
 
 def _start_violations(options: Options) -> list[str]:

@@ -1,10 +1,14 @@
 """Discovery, the index of paths, /version, /metrics, health: everything but metrics themselves."""
 
 import json
+import re
 
 import pytest
 
 from pymetrics_server.api.health import Check
+from pymetrics_server.errors import FailureClass
+from pymetrics_server.log import set_verbosity, verbosity
+from pymetrics_server.meta.scrape import NodeScrape, ScrapeState
 from tests.api.conftest import Serve
 from tests.api.world import V1, V1BETA1, World, golden, small_cluster, text
 
@@ -116,7 +120,17 @@ async def test_requests_are_counted_by_what_is_served_and_not_by_made_up_names(
     client = await serve(world)
     await client.get(f"{V1}/pods")
     await client.get(f"{V1}/madeup/x")
-    labels = {"verb": "LIST", "group": "metrics.k8s.io", "version": "v1", "resource": "pods", "code": "200"}
+    labels = {
+        "verb": "LIST",
+        "group": "metrics.k8s.io",
+        "version": "v1",
+        "resource": "pods",
+        "subresource": "",
+        "scope": "cluster",
+        "component": "apiserver",
+        "dry_run": "",
+        "code": "200",
+    }
     assert world.value("apiserver_request_total", labels) == 1
     assert "madeup" not in await text(await client.get("/metrics"))
 
@@ -167,3 +181,81 @@ def test_a_check_logs_when_it_changes_and_not_on_every_probe(caplog: pytest.LogC
         reason[0] = None
         check.failure()
     assert [record.message for record in caplog.records] == ["Failed probe", "Probe succeeds again"]
+
+
+async def test_openapi_is_answered_in_the_forms_that_kube_apiserver_asks_for(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(world)
+    v2 = await client.get("/openapi/v2", headers={"Accept": "application/json"})
+    assert (v2.status, (await v2.json())["swagger"]) == (200, "2.0")
+    etag = v2.headers["Etag"]
+    assert (await client.get("/openapi/v2", headers={"If-None-Match": etag})).status == 304
+    index = await (await client.get("/openapi/v3")).json()
+    url = index["paths"]["apis/metrics.k8s.io/v1beta1"]["serverRelativeURL"]
+    document = await client.get(url)
+    assert document.headers["Cache-Control"] == "public, immutable"
+    assert (await document.json())["openapi"] == "3.0.0"
+    moved = await client.get(url[:-1] + "?", allow_redirects=False)
+    assert (moved.status, moved.headers["Location"]) == (301, url)
+
+
+async def test_an_answer_without_a_body_names_no_type_of_it(world: World, serve: Serve) -> None:
+    client = await serve(world)
+    unreadable = await client.get("/openapi/v2", headers={"Accept": "text/html"})
+    unknown = await client.get("/openapi/v3/apis/foo/v1")
+    for response, code in ((unreadable, 406), (unknown, 200)):
+        assert (response.status, await text(response)) == (code, "")
+        assert "Content-Type" not in response.headers
+
+
+async def test_statusz_tells_how_each_node_answers(world: World, serve: Serve) -> None:
+    failing = ScrapeState(failure=FailureClass.REFUSED, detail="connect: refused", attempts=3)
+    world.scrapes += [
+        NodeScrape("node-a", "summary", ScrapeState(last_success_ns=world.clock.monotonic_ns())),
+        NodeScrape("node-down", "resource", failing),
+    ]
+    client = await serve(world)
+    response = await client.get("/statusz")
+    body = await text(response)
+    assert response.headers["Content-Type"].startswith("text/plain")
+    rows = [line.split() for line in body.splitlines() if line.startswith("node-")]
+    assert rows[0][:6] == ["node-down", "resource", "never", FailureClass.REFUSED.label, "3", "-"]
+    assert rows[1][:6] == ["node-a", "summary", "0s", "-", "0", "1s"]
+    structured = "application/json;v=v1alpha1;g=config.k8s.io;as=Statusz"
+    assert (await (await client.get("/statusz", headers={"Accept": structured})).json())["kind"] == "Statusz"
+    assert (await client.get("/statusz", headers={"Accept": "application/json"})).status == 406
+
+
+async def test_flagz_and_the_verbosity_agree(world: World, serve: Serve) -> None:
+    before = verbosity()
+    client = await serve(world)
+    try:
+        said = await client.put("/debug/flags/v", data=b"7")
+        assert await text(said) == "successfully set klog.logging.verbosity to 7\n"
+        flags = await text(await client.get("/flagz"))
+        assert re.search(r"^v\W+7$", flags, re.M)
+        assert re.search(r"^kubelet-port\W+10250$", flags, re.M)
+        too_much = await client.put("/debug/flags/v", data=b"7" * 5000)
+        assert too_much.status == 400
+        assert (await client.get("/debug/flags/v")).status == 406
+    finally:
+        set_verbosity(before)
+
+
+async def test_pages_of_an_allowed_origin_may_read_even_refusals(world: World, serve: Serve) -> None:
+    world.cors_allowed_origins = (r"^https://example\.com(:|$)",)
+    world.strict_transport_security = ("max-age=31536000", "preload")
+    world.auth.rejects = True
+    client = await serve(world)
+    origin = {"Origin": "https://example.com"}
+    asked = await client.options(f"{V1}/pods", headers=origin)
+    assert (asked.status, await text(asked)) == (204, "")
+    refused = await client.get(f"{V1}/pods", headers=origin)
+    assert refused.status == 401
+    for response in (asked, refused):
+        assert response.headers["Access-Control-Allow-Origin"] == "https://example.com"
+        assert response.headers["Strict-Transport-Security"] == "max-age=31536000; preload"
+    other = await client.options(f"{V1}/pods", headers={"Origin": "https://example.org"})
+    assert other.status == 401
+    assert "Access-Control-Allow-Origin" not in other.headers

@@ -15,6 +15,7 @@ from pymetrics_server.api.routes import Routes
 from pymetrics_server.errors import PymetricsError, UnauthorizedError
 from pymetrics_server.meta.identity import ANONYMOUS_USER, Attributes, Decision, UserInfo
 from pymetrics_server.meta.objects import Node, PodMeta
+from pymetrics_server.meta.scrape import NodeScrape
 from pymetrics_server.meta.selectors import LabelSelector
 from pymetrics_server.meta.usage import ContainerUsage, NodeUsage, PodUsage
 from pymetrics_server.telemetry import Telemetry
@@ -147,6 +148,9 @@ class World:
     node_selector: LabelSelector = field(default_factory=LabelSelector)
     max_requests_inflight: int = 400
     request_timeout_s: float = 60
+    cors_allowed_origins: tuple[str, ...] = ()
+    strict_transport_security: tuple[str, ...] = ()
+    scrapes: list[NodeScrape] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def app(self) -> App:
@@ -160,6 +164,8 @@ class World:
             checks=self.checks,
             node_selector=self.node_selector,
             secure_port=10250,
+            scrapes=self,
+            flags={"kubelet-port": "10250"},
         )
         return App(
             routes=routes,
@@ -170,7 +176,12 @@ class World:
             clock=self.clock,
             max_requests_inflight=self.max_requests_inflight,
             request_timeout_s=self.request_timeout_s,
+            cors_allowed_origins=self.cors_allowed_origins,
+            strict_transport_security=self.strict_transport_security,
         )
+
+    def report(self) -> Sequence[NodeScrape]:
+        return tuple(self.scrapes)
 
     def value(self, name: str, labels: dict[str, str] | None = None) -> float | None:
         return self.registry.get_sample_value(name, labels or {})

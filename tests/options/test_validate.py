@@ -3,10 +3,20 @@
 import pytest
 
 from pymetrics_server.options import Options, UsageError, parse
+from pymetrics_server.options.flags import CORS_HELP
 from pymetrics_server.options.validate import kubelet_violations, resolution_violations
 
 SECOND_NS = 10**9
 NO_TLS = "--deprecated-kubelet-completely-insecure"
+UNPINNED = "regular expression does not pin to start/end of host in the origin header"
+HSTS = (
+    "--strict-transport-security-directives invalid, allowed values: max-age=expireTime, includeSubDomains, "
+    "preload. see https://tools.ietf.org/html/rfc6797#section-6.1 for more information"
+)
+
+
+def cors(wrong: str) -> str:
+    return f"--cors-allowed-origins has an invalid regular expression: {wrong}, help: {CORS_HELP}"
 
 
 @pytest.mark.parametrize(("timeout_s", "count"), [(9, 0), (10, 1)], ids=["O1", "O2"])
@@ -89,6 +99,38 @@ def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server
             "--storage-initialization-timeout can not be negative value",
         ),
         ("--shutdown-delay-duration=-1s", "--shutdown-delay-duration can not be negative value"),
+        ("--strict-transport-security-directives=max-age=1,forever", HSTS),
+        ("--strict-transport-security-directives=max-age", HSTS),
+        ("--strict-transport-security-directives=max-age=1=2", HSTS),
+        ("--strict-transport-security-directives=maxage=1,forever", HSTS),
+        (
+            "--strict-transport-security-directives=,preload",
+            "empty value in strict-transport-security-directives",
+        ),
+        (
+            "--strict-transport-security-directives=,forever",
+            f"[empty value in strict-transport-security-directives, {HSTS}]",
+        ),
+        ("--cors-allowed-origins=,^a$", f"empty value in --cors-allowed-origins, help: {CORS_HELP}"),
+        ("--cors-allowed-origins=example", cors(UNPINNED)),
+        ("--cors-allowed-origins=^example", cors(UNPINNED)),
+        ("--cors-allowed-origins=example$", cors(UNPINNED)),
+        (
+            "--cors-allowed-origins=^(a",
+            cors("error parsing regexp: missing ), unterminated subpattern at position 1"),
+        ),
+        (
+            "--cors-allowed-origins=^a(?=b)$",
+            cors("error parsing regexp: invalid or unsupported Perl syntax: `(?=`"),
+        ),
+        (
+            r"--cors-allowed-origins=^(a)\1$",
+            cors(r"error parsing regexp: invalid or unsupported Perl syntax: `\1`"),
+        ),
+        (
+            "--cors-allowed-origins=^[[:alpha:]]$",
+            cors("error parsing regexp: Possible nested set at position 2"),
+        ),
         ("--tls-min-version=TLS1.2", 'unknown tls version "TLS1.2"'),
         (
             "--secure-port=65536",
@@ -122,6 +164,8 @@ def test_only_the_first_of_several_mistakes_is_told() -> None:
         "--tls-min-version=VersionTLS13",
         "--logging-format=json",
         "--goaway-chance=0.02",
+        "--strict-transport-security-directives=max-age=31536000,includeSubDomains,preload",
+        r"--cors-allowed-origins=^https://example\.com(:|$),//[^?+]+\.corp\+:,^a\\1$",
         "--metric-resolution=1s --version",
         "--metric-resolution=1s --help",
     ],
