@@ -1,6 +1,7 @@
 # `make` alone lists what there is. Every target does its own set-up in .venv.
 PYTHON ?= python3
 VENV := .venv
+NODE := $(VENV)/node
 BIN := $(VENV)/bin
 ARGS ?=
 
@@ -13,7 +14,7 @@ help:  ## list the targets
 demo: $(VENV)/.run  ## this machine as a cluster: kubectl top on its own processes (ARGS=--once, ARGS='--nodes 100')
 	@$(BIN)/pymetrics-server demo $(ARGS)
 
-test: $(VENV)/.dev  ## all tests
+test: $(VENV)/.dev $(NODE)/.clients  ## all tests
 	@PYTHONASYNCIODEBUG= $(BIN)/python -m pytest $(ARGS)
 
 verify: $(VENV)/.dev  ## format, lint, types, import contracts, generated files
@@ -48,3 +49,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.run
+
+# The JavaScript client that a test reads with. Where there is no npm, or no registry, the test says so and skips.
+$(NODE)/.clients: Makefile
+	@mkdir -p $(NODE)
+	@if ! command -v npm >/dev/null || ! command -v node >/dev/null; then exit 0; fi; \
+	echo "Installing into $(NODE) ..."; \
+	npm install --prefix $(NODE) --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --fetch-retries=1 \
+	  --fetch-timeout=60000 --loglevel=error @kubernetes/client-node@1 && touch $@ || echo "... without it"

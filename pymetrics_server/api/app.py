@@ -79,6 +79,8 @@ class App:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         started_ns = self._clock.monotonic_ns()
         target = parse_target(request.method, request.raw_path)
+        if target.route is Route.MALFORMED:
+            return web.Response(text="400 Bad Request", status=400, headers={"Connection": "close"})
         exchange = Exchange(request.method, target, request.headers)
         headers = {
             "Audit-Id": request.headers.get("Audit-Id") or str(uuid.uuid4()),

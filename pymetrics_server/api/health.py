@@ -5,7 +5,7 @@ Kubernetes: https://kubernetes.io/docs/reference/using-api/health-checks/
 
 from collections.abc import Callable, Sequence
 
-from pymetrics_server.api.reply import Reply, text_reply
+from pymetrics_server.api.reply import TEXT, Reply, text_reply
 from pymetrics_server.api.request import Query
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.quote import go_quote
@@ -58,4 +58,6 @@ def endpoint_reply(endpoint: str, checks: Sequence[Check], query: Query) -> Repl
 
 def check_reply(check: Check) -> Reply:
     reason = check.failure()
-    return text_reply("ok") if reason is None else text_reply(f"internal server error: {reason}\n", 500)
+    if reason is None:
+        return Reply([b"ok"], content_type=TEXT)
+    return text_reply(f"internal server error: {reason}\n", 500)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pymetrics_server.api.request import Query
+from pymetrics_server.api.request import Query, first
 from pymetrics_server.meta.status import not_acceptable, not_acceptable_route
 
 JSON = "application/json"
@@ -19,6 +19,8 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 PRODUCED = (JSON, YAML, PROTOBUF)
 
 _STREAMED = tuple(f"{media_type};stream=watch" for media_type in (JSON, PROTOBUF))
+#: So many clauses Go sorts by insertion, which its contradictory order makes visible.
+_FEW = 12
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 
@@ -49,9 +51,18 @@ class Representation(msgspec.Struct, frozen=True):
 
 
 class Clause(msgspec.Struct, frozen=True):
-    media_type: str
-    parameters: dict[str, str]
+    """One element of an Accept header; parameters without a value are left out."""
+
+    main: str
+    sub: str
     q: float
+    parameters: dict[str, str]
+
+    def takes(self, media_type: str) -> bool:
+        main, _, sub = media_type.partition("/")
+        if self.main == "*":
+            return self.sub == "*"
+        return self.main == main and self.sub in (sub, "*")
 
 
 def negotiate(
@@ -67,7 +78,7 @@ def negotiate(
     found = _match(accept, transforms)
     if found is None:
         raise not_acceptable(PRODUCED)
-    return with_pretty(found, accept, query, user_agent)
+    return with_pretty(found, query, user_agent)
 
 
 def check_route(accept: str, media_types: tuple[str, ...]) -> None:
@@ -83,65 +94,90 @@ def for_error(accept: str, query: Query, user_agent: str) -> Representation:
     found = _match(accept)
     if found is None:
         return Representation(pretty=True)
-    return with_pretty(found, accept, query, user_agent)
+    return with_pretty(found, query, user_agent)
 
 
 def _match(accept: str, transforms: Sequence[Transform] = ()) -> Representation | None:
-    if not accept.strip():
+    if not accept:
         return Representation()
     for clause in clauses(accept):
         for media_type in PRODUCED:
-            main = media_type.partition("/")[0]
-            if clause.media_type not in (media_type, f"{main}/*", "*/*"):
-                continue
-            parameters = clause.parameters
-            if not {"as", "g", "v"} & parameters.keys():
-                return Representation(media_type)
-            for transform in transforms:
-                version = parameters.get("v", "")
-                if (
-                    parameters.get("as") == transform.kind
-                    and parameters.get("g") == transform.group
-                    and version in transform.versions
-                    and media_type in transform.media_types
-                ):
-                    return Representation(media_type, transform.kind, version)
+            if clause.takes(media_type) and (found := _taken(clause, media_type, transforms)) is not None:
+                return found
+    return None
+
+
+def _taken(clause: Clause, media_type: str, transforms: Sequence[Transform]) -> Representation | None:
+    parameters = clause.parameters
+    if parameters.get("stream", "watch") != "watch" or ("stream" in parameters and media_type == YAML):
+        return None
+    if "sv" in parameters and not (transforms is METRICS_TRANSFORMS and parameters["sv"] == "v1"):
+        return None
+    pretty = parameters.get("pretty") == "1"
+    if not {"as", "g", "v"} & parameters.keys():
+        return Representation(media_type, pretty=pretty)
+    version = parameters.get("v", "")
+    for transform in transforms:
+        if (
+            parameters.get("as") == transform.kind
+            and parameters.get("g") == transform.group
+            and version in transform.versions
+            and media_type in transform.media_types
+        ):
+            return Representation(media_type, transform.kind, version, pretty)
     return None
 
 
 def clauses(accept: str) -> list[Clause]:
-    """By q, wildcards last among equals, else in the order given."""
+    """In the order of preference.
+
+    As Go's goautoneg sorts, of which Kubernetes' clients see the result: a type before `*/*` and a subtype
+    before `*`, whatever their q; else the higher q, else the order given.
+    """
     found: list[Clause] = []
     for element in accept.split(","):
-        media_type, *options = (part.strip() for part in element.split(";"))
-        if not media_type:
+        media_type, *options = element.strip(" ").split(";")
+        main, slash, sub = (part.strip(" ") for part in media_type.partition("/"))
+        if not slash and main == "*":
+            sub = "*"
+        elif not sub or "/" in sub:
             continue
-        parameters = {
-            key.strip(): value.strip() for key, _, value in (option.partition("=") for option in options)
-        }
-        found.append(Clause(media_type, parameters, _quality(parameters.pop("q", "1"))))
-    return sorted(
-        found, key=lambda clause: (-clause.q, clause.media_type == "*/*", clause.media_type.endswith("/*"))
-    )
+        q, parameters = 1.0, {}
+        for option in options:
+            key, _, value = option.partition("=")
+            if not value or "=" in value:
+                continue
+            if key.strip(" ") == "q":
+                q = _quality(value)
+            else:
+                parameters[key.strip(" ")] = value.strip(" ")
+        found.append(Clause(main, sub, q, parameters))
+    if len(found) > _FEW:
+        return sorted(found, key=lambda clause: (clause.main == "*", clause.sub == "*", -clause.q))
+    for end in range(1, len(found)):
+        at = end
+        while at and _before(found[at], found[at - 1]):
+            found[at - 1], found[at] = found[at], found[at - 1]
+            at -= 1
+    return found
+
+
+def _before(one: Clause, other: Clause) -> bool:
+    return one.q > other.q or (one.main != "*" == other.main) or (one.sub != "*" == other.sub)
 
 
 def _quality(text: str) -> float:
     try:
-        q = float(text)
+        return float(text)
     except ValueError:
-        return 1.0
-    return q if 0 <= q <= 1 else 1.0
+        return 0.0
 
 
-def with_pretty(found: Representation, accept: str, query: Query, user_agent: str) -> Representation:
-    asked = "pretty" in query
-    pretty = query["pretty"][0] in _TRUE if asked else user_agent.startswith(_PRETTY_AGENTS)
-    pretty = pretty or any(
-        option.strip() in ("pretty=1", "pretty=true")
-        for element in accept.split(",")
-        for option in element.split(";")[1:]
-    )
-    return msgspec.structs.replace(found, pretty=True) if pretty else found
+def with_pretty(found: Representation, query: Query, user_agent: str) -> Representation:
+    asked = first(query, "pretty")
+    if asked in _TRUE if asked else user_agent.startswith(_PRETTY_AGENTS):
+        return msgspec.structs.replace(found, pretty=True)
+    return found
 
 
 def _stripped(element: str) -> str:

@@ -1,9 +1,10 @@
 """A request line becomes a route (what answers it) and attributes (what is asked of the authorizer).
 
-Both come from the same segments, so that nothing is authorized as one thing and served as another. A slash
-that was percent-encoded stays inside its segment and never makes a path.
+Both come from the same segments, so that nothing is authorized as one thing and served as another. As in Go
+the path is decoded first and split then: a slash that was percent-encoded is a slash.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from urllib.parse import parse_qs, unquote
@@ -28,6 +29,7 @@ _VERBS = {
     "PATCH": "patch",
     "DELETE": "delete",
 }
+_MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _WATCH_PREFIXES = ("proxy", "watch")
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
@@ -50,6 +52,7 @@ class Route(Enum):
     STATUSZ = auto()
     FLAGZ = auto()
     VERBOSITY = auto()
+    MALFORMED = auto()  # not a URI
     NO_RESOURCE = auto()  # below the group: 404 as a Status
     NO_PATH = auto()  # anywhere else: 404 with the index of paths
 
@@ -67,7 +70,6 @@ _EXACT = {
         "flagz": Route.FLAGZ,
         "debug/flags/v": Route.VERBOSITY,
         "version": Route.VERSION,
-        "version/": Route.VERSION,
         "apis": Route.GROUP_LIST,
         "apis/": Route.GROUP_LIST,
     }.items()
@@ -101,9 +103,11 @@ def parse_target(method: str, raw_target: str) -> Target:
     raw_target = raw_target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     raw_path, _, raw_query = raw_target.partition("?")
     query = parse_qs(raw_query, keep_blank_values=True)
-    segments = [unquote(segment) for segment in raw_path.split("/")]
-    path = "/".join(segment.replace("/", "%2F") for segment in segments)
+    path = unquote(raw_path)
+    segments = path.split("/")
     attributes = _attributes(method, path, _trimmed(segments), query)
+    if _MALFORMED.search(raw_path):
+        return Target(Route.MALFORMED, attributes, query)
     if segments[0] != "" or len(segments) < 2:  # `*`, or a URI with a host
         return Target(Route.NO_PATH, attributes, query)
     return _routed(segments[1:], attributes, query)
@@ -134,8 +138,6 @@ def _attributes(method: str, path: str, parts: list[str], query: Query) -> Attri
         if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
             parts = parts[2:]
     resource, name, subresource = [*parts, "", ""][:3]
-    if not resource:
-        return Attributes(verb=method.lower(), path=path)
     if not name:
         if verb == "get":
             verb = "watch" if "watch" in query and is_true(first(query, "watch")) else "list"
@@ -155,7 +157,7 @@ def _selected_name(field_selector: str) -> str:
 
 
 def _routed(segments: list[str], attributes: Attributes, query: Query) -> Target:
-    """`segments` follow the leading slash; one trailing slash is forgiven below /apis and /version."""
+    """`segments` follow the leading slash; trailing slashes are forgiven below the group and /version."""
     if (route := _EXACT.get(tuple(segments))) is not None:
         return Target(route, attributes, query)
     match segments:
@@ -167,11 +169,13 @@ def _routed(segments: list[str], attributes: Attributes, query: Query) -> Target
         case ["openapi", "v3", *_]:
             name = attributes.path.removeprefix("/openapi/v3/")
             return Target(Route.OPENAPI_V3_DOCUMENT, attributes, query, name=name)
-        case ["version", *_]:
+        case ["version", *below] if any(below):
             return Target(Route.NO_RESOURCE, attributes, query)
+        case ["version", *_]:
+            return Target(Route.VERSION, attributes, query)
         case ["apis", group, *below] if group == METRICS_GROUP:
-            if len(below) > 1 and below[-1] == "":
-                below = below[:-1]
+            while below and below[-1] == "":
+                below.pop()
             return _routed_below_group(below, attributes, query)
         case _:
             return Target(Route.NO_PATH, attributes, query)
@@ -179,7 +183,7 @@ def _routed(segments: list[str], attributes: Attributes, query: Query) -> Target
 
 def _routed_below_group(below: list[str], attributes: Attributes, query: Query) -> Target:
     match below:
-        case [] | [""]:
+        case []:
             return Target(Route.GROUP, attributes, query)
         case [version, *resource] if version in VERSIONS:
             return _routed_below_version(version, resource, attributes, query)

@@ -12,7 +12,7 @@ import yaml
 
 _TEXT = "tag:yaml.org,2002:str"
 #: Numbers to Go's decoder that are text to ours.
-_GO_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_GO_NUMBER = re.compile(r"[-+]?(0o[0-7_]+|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)")
 #: What YAML 1.1 reads as booleans, and Go's encoder quotes for those who still do.
 _OLD_BOOLEANS = frozenset(
     spelled
@@ -28,7 +28,7 @@ class _Dumper(yaml.CSafeDumper):
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None
     tag = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # untyped there
-    if tag != _TEXT or text in _OLD_BOOLEANS or _GO_FLOAT.fullmatch(text):
+    if tag != _TEXT or text in _OLD_BOOLEANS or _GO_NUMBER.fullmatch(text):
         style = '"'
     elif "\n" in text:
         style = "|"

@@ -30,15 +30,14 @@ def negotiate_page(kind: str, accept: str, query: Query, user_agent: str) -> Rep
     for clause in clauses(accept):
         asked = tuple(clause.parameters.get(key, "") for key in _TRANSFORMING)
         for media_type in (JSON, YAML, TEXT_PLAIN):
-            main = media_type.partition("/")[0]
-            if clause.media_type not in (media_type, f"{main}/*", "*/*"):
+            if not clause.takes(media_type):
                 continue
             if media_type == TEXT_PLAIN:
                 if asked == ("", "", ""):
                     return Representation(TEXT_PLAIN)
             elif asked in [(kind, _GROUP, version) for version in _VERSIONS]:
                 found = Representation(media_type, kind, asked[2])
-                return with_pretty(found, accept, query, user_agent)
+                return with_pretty(found, query, user_agent)
     raise not_acceptable((*PRODUCED, TEXT_PLAIN))
 
 

@@ -20,7 +20,8 @@ class UserInfo(msgspec.Struct, frozen=True):
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """What a SubjectAccessReview asks about: resource attributes, or path and verb (`resource` is then "")."""
+    """What a SubjectAccessReview asks about: resource attributes, or path and verb (`group` and `resource` are
+    then ""). A doubled slash makes a resource without a name, which is one all the same."""
 
     verb: str  # get, list, watch, ... for resources; the lower-case HTTP method otherwise
     path: str
@@ -33,7 +34,7 @@ class Attributes(msgspec.Struct, frozen=True):
 
     @property
     def is_resource_request(self) -> bool:
-        return self.resource != ""
+        return self.resource != "" or self.group != ""
 
 
 class Decision(msgspec.Struct, frozen=True):

@@ -129,7 +129,7 @@ class Aggregator:
 
     async def proxy(self, request: web.BaseRequest, user: UserInfo) -> web.StreamResponse:
         """Raises StatusError 503 while the version's APIService is not available."""
-        version = request.path.split("/")[3]
+        version = request.path.partition(f"/apis/{GROUP}/")[2].partition("/")[0]
         if version not in self.available_versions() or self._session is None:
             message = "the server is currently unable to handle the request"
             raise StatusError(503, "ServiceUnavailable", message)
@@ -159,9 +159,10 @@ class Aggregator:
                     await self._kick.wait()
 
     async def _check(self, version: str) -> None:
-        url = f"https://127.0.0.1:{self._port}/apis/{GROUP}/{version}"
+        path = f"/apis/{GROUP}/{version}"
+        url = f"https://127.0.0.1:{self._port}{path}"
         try:
-            status, _, body = await self._ask(url, {})
+            status, _, body = await self.ask(path, {})
             if status // 100 == 2:
                 await self._learn(version, body)
                 self._note(version, True, PASSED, "all checks passed")
@@ -178,7 +179,7 @@ class Aggregator:
         headers: dict[str, str] = {hdrs.ACCEPT: _DISCOVERY_ACCEPT}
         if self._etag:
             headers[hdrs.IF_NONE_MATCH] = self._etag
-        status, answered, document = await self._ask(f"https://127.0.0.1:{self._port}/apis", headers)
+        status, answered, document = await self.ask("/apis", headers)
         if status == 304:
             return
         if status == 200 and "as=APIGroupDiscoveryList" in answered.get(hdrs.CONTENT_TYPE, ""):
@@ -192,12 +193,16 @@ class Aggregator:
         others = [v for v in self._group.get("versions", ()) if v["version"] != version]
         self._group = {"versions": [*others, learnt]}
 
-    async def _ask(self, url: str, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    async def ask(
+        self, path: str, headers: Mapping[str, str], user: UserInfo = _AGGREGATOR_USER
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers, body. Raises aiohttp.ClientError, OSError and TimeoutError."""
         if self._session is None:
             raise RuntimeError("the aggregator is not started")
         asked = CIMultiDict(headers)
-        asked.extend(_identity(_AGGREGATOR_USER))
+        asked.extend(_identity(user))
         timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT_S)
+        url = f"https://127.0.0.1:{self._port}{path}"
         async with self._session.get(url, headers=asked, timeout=timeout, allow_redirects=False) as answer:
             return answer.status, answer.headers, await answer.read()
 

@@ -28,7 +28,7 @@ from pymetrics_server.meta.status import (
     not_found_generic,
     unauthorized,
 )
-from pymetrics_server.standin import discovery, forms, protobuf, reviews
+from pymetrics_server.standin import discovery, forms, openapi, protobuf, reviews
 from pymetrics_server.standin.aggregator import GROUP, Aggregator
 from pymetrics_server.standin.reading import Reader, json_response
 from pymetrics_server.standin.resources import SELFSUBJECTACCESSREVIEWS, find_type
@@ -99,6 +99,8 @@ class StandinApiserver:
     ) -> web.StreamResponse:
         if request.path.startswith(f"/apis/{GROUP}/"):
             return await self._aggregator.proxy(request, user)
+        if request.path.startswith("/openapi/"):
+            return await self._openapi(request, user)
         if not asked.is_resource_request:
             return self._nonresource(request)
         resource = find_type(asked.group, asked.version, asked.resource)
@@ -135,13 +137,24 @@ class StandinApiserver:
             raise not_found_generic()
         return json_response(classic)
 
+    async def _openapi(self, request: web.BaseRequest, user: UserInfo) -> web.StreamResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise method_not_allowed()
+        if request.path.startswith(f"/openapi/v3/apis/{GROUP}/"):
+            return await self._aggregator.proxy(request, user)
+        match request.path:
+            case "/openapi/v3":
+                return await openapi.index(self._aggregator.ask, GROUP)
+            case "/openapi/v2":
+                return await openapi.swagger(self._aggregator.ask, request)
+            case _:
+                raise not_found_generic()
+
     def _classic_discovery(self, parts: list[str]) -> discovery.Document | None:
         elsewhere = {GROUP: self._aggregator.available_versions()}
         match parts:
             case ["version"]:
                 return discovery.version_document()
-            case ["openapi", "v3"]:
-                return {"paths": {}}
             case ["api"]:
                 return discovery.core_versions(self._address)
             case ["api", version]:

@@ -51,12 +51,35 @@ def test_a_list_of_one_name_is_authorized_for_that_name() -> None:
     assert of("GET", path + "a/b").name == ""
 
 
-def test_an_encoded_slash_stays_in_its_segment() -> None:
-    for path in ("/healthz%2fping", "/apis%2fmetrics.k8s.io", "/%2fmetrics"):
-        assert parse_target("GET", path).route is Route.NO_PATH
-        assert of("GET", path).path.lower() == path
+def test_an_encoded_slash_is_a_slash_to_routing_and_to_the_authorizer() -> None:
+    for path, route, decoded in [
+        ("/healthz%2fping", Route.HEALTH, "/healthz/ping"),
+        ("/apis%2Fmetrics.k8s.io", Route.GROUP, "/apis/metrics.k8s.io"),
+        ("/%2fmetrics", Route.NO_PATH, "//metrics"),
+    ]:
+        found = parse_target("GET", path)
+        assert (found.route, found.attributes.path) == (route, decoded)
     found = parse_target("GET", "/apis/metrics.k8s.io/v1/nodes/a%2Fb")
-    assert (found.route, found.name) == (Route.NODE, "a/b")
+    assert (found.route, found.attributes.name, found.attributes.subresource) == (Route.NO_RESOURCE, "a", "b")
+
+
+@pytest.mark.parametrize("path", ["/nodes/%", "/nodes/%z1", "/%2"])
+def test_what_is_not_percent_encoding_is_no_request(path: str) -> None:
+    assert parse_target("GET", path).route is Route.MALFORMED
+    assert parse_target("GET", f"/nodes?labelSelector={path}").route is not Route.MALFORMED
+
+
+def test_slashes_at_the_end_are_forgiven_below_the_group() -> None:
+    for path, route in [
+        ("/apis/metrics.k8s.io//", Route.GROUP),
+        ("/apis/metrics.k8s.io/v1//", Route.RESOURCE_LIST),
+        ("/apis/metrics.k8s.io/v1/nodes/a//", Route.NODE),
+        ("/apis/metrics.k8s.io/v1/namespaces/x/pods//", Route.PODS),
+        ("/version//", Route.VERSION),
+        ("/apis//", Route.NO_PATH),
+        ("/apis/metrics.k8s.io/v1//nodes", Route.NO_RESOURCE),
+    ]:
+        assert parse_target("GET", path).route is route, path
 
 
 def test_dots_are_names_and_lead_nowhere() -> None:

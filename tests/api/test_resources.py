@@ -67,8 +67,11 @@ async def test_pretty_is_the_same_document_indented(world: World, serve: Serve) 
             await text(await client.get(V1BETA1 + path, headers={"Accept": "application/json;pretty=1"}))
             == expected
         )
-        plain = await client.get(f"{V1BETA1}{path}?pretty", headers={"User-Agent": "curl/8.0"})
-        assert await text(plain) == golden(name)
+        for asked in ("?pretty=0", "?pretty=yes"):
+            plain = await client.get(V1BETA1 + path + asked, headers={"User-Agent": "curl/8.0"})
+            assert await text(plain) == golden(name)
+        undecided = await client.get(f"{V1BETA1}{path}?pretty=", headers={"User-Agent": "curl/8.0"})
+        assert await text(undecided) == expected
     empty = await client.get(f"{V1BETA1}/namespaces/none/pods?pretty=1")
     assert (await text(empty)).endswith('  "metadata": {},\n  "items": []\n}')
 
@@ -132,11 +135,10 @@ async def test_not_found_says_whether_object_or_metrics_are_missing(
         "/apis/metrics.k8s.io/v1beta1/services",
         "/apis/metrics.k8s.io/v1beta1/nodes/a/status",
         "/apis/metrics.k8s.io/v1beta1//nodes",
-        "/apis/metrics.k8s.io/v1beta1/nodes//",
         "/apis/metrics.k8s.io/v2/nodes",
         "/apis/metrics.k8s.io/v1beta1/watch/pods",
         "/apis/metrics.k8s.io/v1beta1/namespaces/default",
-        "/apis/metrics.k8s.io/v1beta1/namespaces%2fdefault/pods",
+        "/apis/metrics.k8s.io/v1beta1/nodes/a%2fstatus",
     ],
 )
 async def test_an_unknown_resource_is_a_404_status(world: World, serve: Serve, path: str) -> None:

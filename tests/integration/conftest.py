@@ -1,8 +1,6 @@
 """The whole product, as `make demo` runs it: a stand-in cluster of this machine, the server, a real kubectl."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,28 +11,19 @@ from typing import Any
 
 import pytest
 
+from tests.integration.kubectls import INSTALLED, OLD, Kubectl
+
 SIMULATED_NODES = 3
-KUBECTL = shutil.which("kubectl")
 
 
 class Demo:
     """A running `pymetrics-server demo`."""
 
-    def __init__(self, directory: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, directory: Path, process: "subprocess.Popen[bytes]", kubectl: str) -> None:
         self.directory = directory
         self.process = process
         self.kubeconfig = directory / "admin.kubeconfig"
-
-    def kubectl(self, *args: str) -> subprocess.CompletedProcess[str]:
-        assert KUBECTL is not None
-        cache = self.directory / "kubectl-cache"
-        return subprocess.run(
-            [KUBECTL, "--kubeconfig", str(self.kubeconfig), "--cache-dir", str(cache), *args],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={**os.environ, "HOME": str(self.directory)},
-        )
+        self.kubectl = Kubectl(kubectl, self.kubeconfig, directory)
 
     def get(self, path: str) -> Mapping[str, Any]:
         """`kubectl get --raw`, decoded."""
@@ -46,7 +35,7 @@ class Demo:
 
 @pytest.fixture(name="demo", scope="session")
 def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    if KUBECTL is None:
+    if INSTALLED is None:
         pytest.skip("kubectl is not installed: apt-get install kubernetes-client")
     directory = tmp_path_factory.mktemp("demo")
     output = (directory / "demo.out").open("wb")
@@ -65,7 +54,7 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
     )
-    demo = Demo(directory, process)
+    demo = Demo(directory, process, INSTALLED)
     deadline = time.monotonic() + 60
     try:
         while "The server's log:" not in (said := (directory / "demo.out").read_text()):
@@ -77,3 +66,14 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         process.send_signal(signal.SIGINT)
         process.wait(20)
         output.close()
+
+
+@pytest.fixture(name="kubectl", scope="session", params=["installed", "old"])
+def _kubectl(demo: Demo, request: pytest.FixtureRequest) -> Kubectl:
+    if request.param == "installed":
+        return demo.kubectl
+    if OLD is None:
+        pytest.skip("no old kubectl: name one in KUBECTL_OLD, or unpack one into .venv/kubectl-old")
+    home = demo.directory / "old-kubectl"
+    home.mkdir()
+    return Kubectl(OLD, demo.kubeconfig, home)

@@ -1,6 +1,6 @@
 """A server behind the aggregation layer: discovery, and whatever items a test gives it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class FakeBackend:
         self.checked_as: set[tuple[str, str]] = set()
         self.nodes: Sequence[dict[str, Any]] = ()
         self.status = 200
+        self.openapi: Mapping[str, web.Response] = {}  # by path; a server without OpenAPI has none
         self.discovered: Sequence[str] | None = None  # groups of aggregated discovery; None: it has none
 
     async def start(self) -> int:
@@ -76,6 +77,11 @@ class FakeBackend:
         peercert = request.get_extra_info("peercert") or {"subject": ()}
         names = [value for pairs in peercert["subject"] for key, value in pairs if key == "commonName"]
         self.requests.append((request.raw_path, list(request.headers.items()), "".join(names)))
+        if parts[0] == "openapi":
+            found = self.openapi.get(request.path)
+            if found is None:
+                return web.Response(status=404)
+            return web.Response(status=found.status, body=found.body, headers=found.headers)
         kind = "NodeMetricsList" if parts[-1] == "nodes" else "PodMetricsList"
         items = list(self.nodes) if parts[-1] == "nodes" else []
         version = "/".join(parts[1:3])

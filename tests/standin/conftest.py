@@ -12,6 +12,7 @@ import pytest
 
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.pki import client_context
+from tests.standin.backend import FakeBackend, node_metrics
 
 PODS = 4
 NODES = 2
@@ -49,6 +50,17 @@ async def cluster(tmp_path: Path) -> AsyncIterator[StandinCluster]:
         tmp_path, NODES, host=False, simulated_pods=PODS, bookmark_interval_s=0.2
     ) as running:
         yield running
+
+
+@pytest.fixture
+async def backend(cluster: StandinCluster, tmp_path: Path) -> AsyncIterator[FakeBackend]:
+    running = FakeBackend(tmp_path, cluster.pki.front_proxy_ca.cert_pem)
+    running.nodes = [node_metrics("sim-00000"), node_metrics("sim-00001", "1500m")]
+    cluster.set_backend(await running.start())
+    async with asyncio.timeout(10):
+        await cluster.aggregator.wait_available()
+    yield running
+    await running.stop()
 
 
 @pytest.fixture

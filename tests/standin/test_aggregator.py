@@ -1,28 +1,13 @@
 """The aggregation layer in front of a server, as a user and kube-apiserver see it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from pymetrics_server.standin.aggregator import VERSIONS
 from pymetrics_server.standin.cluster import StandinCluster
-from tests.standin.backend import FakeBackend, node_metrics
+from tests.standin.backend import FakeBackend
 from tests.standin.conftest import Client, Kubectl
 
 NODES = "/apis/metrics.k8s.io/v1beta1/nodes"
-
-
-@pytest.fixture
-async def backend(cluster: StandinCluster, tmp_path: Path) -> AsyncIterator[FakeBackend]:
-    running = FakeBackend(tmp_path, cluster.pki.front_proxy_ca.cert_pem)
-    running.nodes = [node_metrics("sim-00000"), node_metrics("sim-00001", "1500m")]
-    cluster.set_backend(await running.start())
-    async with asyncio.timeout(10):
-        await cluster.aggregator.wait_available()
-    yield running
-    await running.stop()
 
 
 async def test_without_a_server_the_api_is_unavailable_and_says_so(admin: Client, kubectl: Kubectl) -> None:

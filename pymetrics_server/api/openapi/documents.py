@@ -10,7 +10,7 @@ from typing import Any
 from pymetrics_server.api.openapi.meta_types import meta_types
 from pymetrics_server.api.openapi.metrics_types import metrics_types
 from pymetrics_server.api.openapi.operations import Operation, Parameter, operations
-from pymetrics_server.api.openapi.shapes import Schema
+from pymetrics_server.api.openapi.shapes import QUANTITY, Schema
 from pymetrics_server.api.request import VERSIONS
 from pymetrics_server.meta.status import METRICS_GROUP
 from pymetrics_server.version import GIT_VERSION
@@ -54,7 +54,7 @@ def _group_document(asked: Iterable[Operation], types: dict[str, Schema]) -> Doc
         "openapi": "3.0.0",
         "info": _INFO,
         "paths": {operation.path: _path_3(operation) for operation in asked},
-        "components": {"schemas": {name: _schema_3(types[name]) for name in sorted(names)}},
+        "components": {"schemas": {name: _definition_3(name, types[name]) for name in sorted(names)}},
     }
 
 
@@ -79,6 +79,13 @@ def _changed(schema: Any, change: Callable[[Schema], Any]) -> Any:
 def _schema_2(schema: Schema) -> Schema:
     changed: Schema = _changed(schema, lambda found: {**found, "$ref": f"#/definitions/{found['$ref']}"})
     return changed
+
+
+def _definition_3(name: str, schema: Schema) -> Schema:
+    """Quantities may be read as numbers, too; kubectl explain names a type by this form of it."""
+    if name == QUANTITY:
+        return {"description": schema["description"], "oneOf": [{"type": "string"}, {"type": "number"}]}
+    return _schema_3(schema)
 
 
 def _schema_3(schema: Schema) -> Schema:

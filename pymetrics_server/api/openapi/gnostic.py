@@ -177,6 +177,7 @@ _SCHEMA_3 = _Message(
         "required": (23, _texts),
         "type": (25, _text),
         "allOf": (26, _many(_schema_or_reference)),
+        "oneOf": (27, _many(_schema_or_reference)),
         "items": (30, _one(_inside(1, _schema_or_reference))),
         "properties": (31, _map(_schema_or_reference)),
         "additionalProperties": (32, _one(_inside(1, _schema_or_reference))),

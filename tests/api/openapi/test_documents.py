@@ -183,6 +183,10 @@ def _check(value: Any, schema: Any, document: Document) -> None:
     for reference in [schema, *schema.get("allOf", [])]:
         if "$ref" in reference:
             return _check(value, resolved(document, reference["$ref"]), document)
+    if "oneOf" in schema:
+        assert {"type": "string"} in schema["oneOf"]
+        assert isinstance(value, str)
+        return None
     match schema["type"]:
         case "object":
             assert set(schema.get("required", [])) <= set(value)

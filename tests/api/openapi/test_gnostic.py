@@ -174,8 +174,9 @@ def _schema_3(message: Decoded) -> dict[str, Any]:
     schema = message.schema
     found = _given(schema, type="type", description="description", format="format")
     found |= _lists(schema, "required")
-    if schema.all_of:
-        found["allOf"] = [_schema_3(each) for each in schema.all_of]
+    for key, parts in {"allOf": schema.all_of, "oneOf": schema.one_of}.items():
+        if parts:
+            found[key] = [_schema_3(each) for each in parts]
     if schema.HasField("items"):
         [item] = schema.items.schema_or_reference
         found["items"] = _schema_3(item)
