@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify update bench clean
+.PHONY: help demo test verify update bench parity clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ update: $(VENV)/.dev  ## mend what verify would complain of: format, safe lint f
 
 bench: $(VENV)/.dev  ## measure the server on a simulated fleet (NODES=1000 PEER=/path/to/metrics-server)
 	@$(BIN)/python -m benchmarks.measure --nodes $(or $(NODES),100) $(if $(PEER),--peer $(PEER)) $(ARGS)
+
+parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to/metrics-server)
+	@PARITY_PEER=$(PEER) $(BIN)/python -m tests.parity $(ARGS)
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -23,7 +23,7 @@ from pymetrics_server.clock import Clock
 from pymetrics_server.errors import PymetricsError, UnauthorizedError
 from pymetrics_server.log import Logger, enabled
 from pymetrics_server.meta.duration import format_go, parse_go
-from pymetrics_server.meta.identity import MASTERS_GROUP, UserInfo
+from pymetrics_server.meta.identity import ANONYMOUS, MASTERS_GROUP, UserInfo
 from pymetrics_server.meta.quote import go_quote
 from pymetrics_server.meta.status import (
     METRICS_GROUP,
@@ -40,6 +40,9 @@ log = Logger(__name__)
 
 _UNGUARDED_PATHS = frozenset(f"/{endpoint}" for endpoint in HEALTH_ENDPOINTS)
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"})
+_BLANK_TOKEN = (
+    '299 - "the provided Authorization header contains extra space before the bearer token, and is ignored"'
+)
 _FAREWELL_S = 1.0  # for an answer that was ready only as its deadline passed
 _PANIC = "This request caused apiserver to panic. Look in the logs for details."
 
@@ -101,6 +104,8 @@ class App:
             except StatusError as status:
                 reply = exchange.failed(status)
             code = reply.code
+            if exchange.warning:
+                headers["Warning"] = exchange.warning
             return await self._sent_before(expires, request, reply, headers)
         finally:
             if exchange.admitted:
@@ -155,6 +160,8 @@ class App:
         except UnauthorizedError as err:
             log.error("Unable to authenticate the request", err)
             raise unauthorized() from err
+        if user.name == ANONYMOUS and _has_blank_token(exchange.header("Authorization")):
+            exchange.warning = _BLANK_TOKEN
         if not self._admits(user, exchange):
             text = "Too many requests, please try again later.\n"
             return text_reply(text, 429, {"Retry-After": "1"})
@@ -236,6 +243,11 @@ async def _body(request: web.BaseRequest) -> bytes:
         return await request.content.readexactly(LONGEST_BODY_BYTES + 1)
     except asyncio.IncompleteReadError as err:
         return err.partial
+
+
+def _has_blank_token(authorization: str) -> bool:
+    scheme, *rest = authorization.strip().split(" ", 2)
+    return scheme.lower() == "bearer" and len(rest) == 2 and not rest[0]
 
 
 def _html_free(text: str) -> str:

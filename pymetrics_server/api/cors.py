@@ -6,7 +6,7 @@ Kubernetes: https://kubernetes.io/docs/concepts/cluster-administration/kube-apis
 import re
 from collections.abc import Mapping, Sequence
 
-from pymetrics_server.api.reply import TEXT, Reply
+from pymetrics_server.api.reply import Reply
 
 #: Asked before anybody has proven who they are, and Python's expressions can take long over a long text:
 #: a scheme, the longest host name and a port need less.
@@ -37,7 +37,7 @@ def cors_headers(origin: str, patterns: Sequence[re.Pattern[str]]) -> Mapping[st
 
 def preflight_reply() -> Reply:
     """To an OPTIONS request of such a page, before anything else is asked of it."""
-    return Reply([], 204, TEXT)
+    return Reply([], 204, "")
 
 
 def hsts_headers(directives: Sequence[str]) -> Mapping[str, str]:

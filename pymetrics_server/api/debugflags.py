@@ -3,7 +3,7 @@
 import re
 
 from pymetrics_server import log
-from pymetrics_server.api.reply import Reply
+from pymetrics_server.api.reply import NOSNIFF, Reply
 from pymetrics_server.meta.quote import go_quote
 
 #: More than any number has; the rest of a body need not be read.
@@ -27,4 +27,4 @@ def set_verbosity(body: bytes, method: str) -> Reply:
 
 
 def _said(text: str, code: int) -> Reply:
-    return Reply([f"{text}\n".encode("utf-8", "replace")], code, _TEXT)
+    return Reply([f"{text}\n".encode("utf-8", "replace")], code, _TEXT, NOSNIFF)

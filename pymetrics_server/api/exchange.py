@@ -23,6 +23,7 @@ class Exchange(msgspec.Struct):
     headers: Headers
     body: bytes = b""
     admitted: bool = False  # counts among the requests in flight
+    warning: str = ""  # of HTTP, for the client's eyes
 
     def header(self, name: str) -> str:
         """Its first value, "" where it is absent."""

@@ -21,6 +21,7 @@ from pymetrics_server.meta.status import (
     Cause,
     StatusError,
     bad_request,
+    go_json,
     invalid_list_options,
     watch_not_supported,
 )
@@ -48,7 +49,7 @@ def parse_list_options(query: Query, resource: str) -> ListOptions:
     except SelectorError as err:
         raise bad_request(str(err)) from None
     watch = "watch" in query and is_true(first(query, "watch"))
-    if not watch and (causes := _refused(query)):
+    if causes := _refused_of_watches(query) if watch else _refused(query):
         raise invalid_list_options(causes)
     try:
         check_known(fields, FIELDS)
@@ -100,13 +101,35 @@ def _refused(query: Query) -> list[Cause]:
         if first(query, "continue"):
             causes.append(_forbidden(f"{_MATCH_FIELD} is forbidden when continue is provided"))
         if match not in ("Exact", "NotOlderThan"):
-            message = f'Unsupported value: {go_quote(match)}: supported values: "Exact", "NotOlderThan", ""'
-            causes.append(Cause("FieldValueNotSupported", message, _MATCH_FIELD))
+            causes.append(_unsupported(match, "Exact", "NotOlderThan", ""))
         if match == "Exact" and version == "0":
             causes.append(_forbidden(f'{_MATCH_FIELD} "exact" is forbidden for resourceVersion "0"'))
     if "sendInitialEvents" in query:
         causes.append(_forbidden("sendInitialEvents is forbidden for list", "sendInitialEvents"))
     return causes
+
+
+def _refused_of_watches(query: Query) -> list[Cause]:
+    causes: list[Cause] = []
+    match = first(query, _MATCH_FIELD)
+    if "sendInitialEvents" in query and match != "NotOlderThan":
+        causes.append(_forbidden(f"sendInitialEvents requires setting {_MATCH_FIELD} to NotOlderThan"))
+    if match:
+        if "sendInitialEvents" not in query:
+            causes.append(
+                _forbidden(f"{_MATCH_FIELD} is forbidden for watch unless sendInitialEvents is provided")
+            )
+        if match != "NotOlderThan":
+            causes.append(_unsupported(match, "NotOlderThan"))
+        if first(query, "continue"):
+            causes.append(_forbidden(f"{_MATCH_FIELD} is forbidden when continue is provided"))
+    return causes
+
+
+def _unsupported(match: str, *supported: str) -> Cause:
+    value = go_json(match)[:-1].decode()
+    message = f"Unsupported value: {value}: supported values: {', '.join(map(go_quote, supported))}"
+    return Cause("FieldValueNotSupported", message, _MATCH_FIELD)
 
 
 def _forbidden(message: str, field: str = _MATCH_FIELD) -> Cause:

@@ -8,8 +8,8 @@ import msgspec
 from pymetrics_server.api.encode import head
 from pymetrics_server.api.negotiation import PROTOBUF, YAML, Representation
 from pymetrics_server.api.protobuf import list_body
-from pymetrics_server.api.reply import Reply
-from pymetrics_server.api.yaml import around_items, items_to_yaml, to_yaml
+from pymetrics_server.api.reply import Reply, encoded_reply
+from pymetrics_server.api.yaml import around_items, items_to_yaml
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -19,11 +19,19 @@ class Head(msgspec.Struct, frozen=True):
     api_version: str
     items: str = "items"  # the key of the array
     columns: bytes = b""
+    none: bytes = b"[]"  # JSON of no items
 
     def to_json(self) -> bytes:
         """Up to the bracket that opens the array."""
+        return self._start() + b"["
+
+    def without_items(self) -> bytes:
+        """The whole document."""
+        return self._start() + self.none + b"}"
+
+    def _start(self) -> bytes:
         columns = b',"columnDefinitions":' + self.columns if self.columns else b""
-        return head(self.kind, self.api_version) + b'"metadata":{}%s,"%s":[' % (columns, self.items.encode())
+        return head(self.kind, self.api_version) + b'"metadata":{}%s,"%s":' % (columns, self.items.encode())
 
 
 class ListWriter(Protocol):
@@ -57,6 +65,8 @@ class _JSON:
             self._parts.append(b",".join(fragments))
 
     def finish(self, head: Head) -> Reply:
+        if not self._parts:
+            return encoded_reply(head.without_items(), Representation())
         return Reply([head.to_json(), *self._parts, b"]}\n"])
 
 
@@ -72,8 +82,10 @@ class _IndentedJSON:
             self._parts += (b",\n    " if self._parts else b"\n    ", indented)
 
     def finish(self, head: Head) -> Reply:
+        if not self._parts:
+            return encoded_reply(head.without_items(), Representation(pretty=True))
         start = msgspec.json.format(head.to_json() + b"]}", indent=2).removesuffix(b"]\n}")
-        return Reply([start, *self._parts, b"\n  ]\n}" if self._parts else b"]\n}"])
+        return Reply([start, *self._parts, b"\n  ]\n}"])
 
 
 class _YAML:
@@ -87,9 +99,9 @@ class _YAML:
             self._parts.append(items_to_yaml(fragments))
 
     def finish(self, head: Head) -> Reply:
-        document = head.to_json() + b"]}"
+        document = head.without_items()
         if not self._parts:
-            return Reply([to_yaml(document)], content_type=YAML)
+            return encoded_reply(document, Representation(YAML))
         before, after = around_items(document, head.items)
         return Reply([before, *self._parts, after], content_type=YAML)
 

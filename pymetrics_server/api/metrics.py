@@ -34,15 +34,15 @@ class Metrics:
         """Raises StatusError."""
         check_get_options(target.query)
         collection = self._collection
+        rows = _rows(representation)
+        write = None if rows is None else self._row_writer(target, rows)
+        found = collection.get(target.namespace, target.name, self._clock.monotonic_ns())
+        self._observe([found])
         if representation.transform == "PartialObjectMetadataList":
             raise not_acceptable_object(
                 "you requested PartialObjectMetadataList, but the requested object is not a list "
                 f"(*metrics.{collection.kind})"
             )
-        rows = _rows(representation)
-        write = None if rows is None else self._row_writer(target, rows)
-        found = collection.get(target.namespace, target.name, self._clock.monotonic_ns())
-        self._observe([found])
         if rows is None or write is None:
             return encoded_reply(self._alone(found, target, representation), representation)
         row = write(found)
@@ -64,14 +64,13 @@ class Metrics:
         else:
             write = self._fragment_writer(representation)
         writer = list_writer(representation)
-        found_any = False
         async for batch in self._batches(target, options, writer.batch):
-            found_any = found_any or bool(batch)
             writer.add([write(found) for found in batch])
         if rows is not None:
-            return writer.finish(rows.head()) if found_any else encoded_reply(rows.empty(), representation)
+            return writer.finish(rows.head())
         if representation.transform:
-            return writer.finish(Head(representation.transform, f"{META_GROUP}/{representation.version}"))
+            api_version = f"{META_GROUP}/{representation.version}"
+            return writer.finish(Head(representation.transform, api_version, none=b"null"))
         return writer.finish(Head(f"{kind}List", f"{METRICS_GROUP}/{target.version}"))
 
     async def _batches(
@@ -105,7 +104,7 @@ class Metrics:
         fragment = self._collection.fragment(found, PROTOBUF, self._now_s())
         if representation.transform:
             kind, api_version = representation.transform, f"{META_GROUP}/{representation.version}"
-            fragment = protobuf.partial_fragment(fragment)
+            fragment = protobuf.partial_fragment(fragment, representation.version)
         return b"".join(protobuf.envelope(kind, api_version, [protobuf.message_of(fragment)]))
 
     def _fragment_writer(self, representation: Representation) -> _Write:
@@ -115,9 +114,9 @@ class Metrics:
 
     def _partial_writer(self, representation: Representation) -> _Write:
         fragment, now_s = self._collection.fragment, self._now_s()
-        if representation.media_type == PROTOBUF:
-            return lambda found: protobuf.partial_fragment(fragment(found, PROTOBUF, now_s))
         version = representation.version
+        if representation.media_type == PROTOBUF:
+            return lambda found: protobuf.partial_fragment(fragment(found, PROTOBUF, now_s), version)
         return lambda found: encode.partial_object(version, fragment(found, JSON, now_s))
 
     def _row_writer(self, target: Target, rows: TableRows) -> _Write:

@@ -75,7 +75,9 @@ def negotiate(
 ) -> Representation:
     """Raises StatusError 406. `streamed`: the route also names its watch types."""
     check_route(accept, (*PRODUCED, *_STREAMED) if streamed else PRODUCED)
-    found = _match(accept, transforms)
+    found = _match(accept, transforms, transformed=transforms is DISCOVERY_TRANSFORMS)
+    if found is None:
+        found = _match(accept)
     if found is None:
         raise not_acceptable(PRODUCED)
     return with_pretty(found, query, user_agent)
@@ -97,12 +99,16 @@ def for_error(accept: str, query: Query, user_agent: str) -> Representation:
     return with_pretty(found, query, user_agent)
 
 
-def _match(accept: str, transforms: Sequence[Transform] = ()) -> Representation | None:
+def _match(
+    accept: str, transforms: Sequence[Transform] = (), *, transformed: bool = False
+) -> Representation | None:
+    """`transformed`: aggregated discovery goes before everything else that is asked for."""
     if not accept:
-        return Representation()
+        return None if transformed else Representation()
     for clause in clauses(accept):
         for media_type in PRODUCED:
-            if clause.takes(media_type) and (found := _taken(clause, media_type, transforms)) is not None:
+            found = _taken(clause, media_type, transforms) if clause.takes(media_type) else None
+            if found is not None and (found.transform or not transformed):
                 return found
     return None
 

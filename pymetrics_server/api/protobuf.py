@@ -18,8 +18,10 @@ _UINT64 = 2**64 - 1
 _SECOND_NS = 1_000_000_000
 _BYTES = 2  # the wire type
 _ITEM = b"\x12"
-#: ListMeta without anything: selfLink, resourceVersion, continue.
-_LIST_METADATA = b"\x0a\x06\x0a\x00\x12\x00\x1a\x00"
+#: Its PartialObjectMetadataList has the items first, the metadata second.
+_OLD_META = "meta.k8s.io/v1beta1"
+#: ListMeta without anything, after its tag: selfLink, resourceVersion, continue.
+_LIST_METADATA = b"\x06\x0a\x00\x12\x00\x1a\x00"
 #: contentEncoding and contentType of runtime.Unknown.
 _UNKNOWN_TAIL = b"\x1a\x00\x22\x00"
 #: selfLink, uid, resourceVersion and generation of ObjectMeta.
@@ -83,12 +85,12 @@ def message_of(fragment: bytes) -> bytes:
     return fragment[_end_of_varint(fragment, 1) :]
 
 
-def partial_fragment(fragment: bytes) -> bytes:
+def partial_fragment(fragment: bytes, meta_version: str) -> bytes:
     """The PartialObjectMetadata of an item, as it stands in a list of those: the first field alone."""
     message = message_of(fragment)
     start = _end_of_varint(message, 1)
     metadata = message[: start + _varint_at(message, 1)]
-    return _ITEM + varint(len(metadata)) + metadata
+    return (b"\x0a" if meta_version == "v1beta1" else _ITEM) + varint(len(metadata)) + metadata
 
 
 def envelope(kind: str, api_version: str, content: Sequence[bytes]) -> list[bytes]:
@@ -100,7 +102,9 @@ def envelope(kind: str, api_version: str, content: Sequence[bytes]) -> list[byte
 
 def list_body(kind: str, api_version: str, batches: Sequence[bytes]) -> list[bytes]:
     """`batches` are fragments that were joined."""
-    return envelope(kind, api_version, [_LIST_METADATA, *batches])
+    if api_version == _OLD_META:
+        return envelope(kind, api_version, [*batches, b"\x12" + _LIST_METADATA])
+    return envelope(kind, api_version, [b"\x0a" + _LIST_METADATA, *batches])
 
 
 def _when(usage: NodeUsage | PodUsage) -> bytes:

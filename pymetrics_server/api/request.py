@@ -30,6 +30,7 @@ _VERBS = {
     "DELETE": "delete",
 }
 _MALFORMED = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_WITH_HOST = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 _WATCH_PREFIXES = ("proxy", "watch")
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
@@ -101,8 +102,8 @@ def parse_target(method: str, raw_target: str) -> Target:
     """`raw_target` as on the request line, percent-encoded and with its query."""
     # Bytes that are not UTF-8 came as lone surrogates, which no JSON carries.
     raw_target = raw_target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    raw_path, _, raw_query = raw_target.partition("?")
-    query = parse_qs(raw_query, keep_blank_values=True)
+    raw_path, _, raw_query = _without_host(raw_target).partition("?")
+    query = _parse_query(raw_query)
     path = unquote(raw_path)
     segments = path.split("/")
     attributes = _attributes(method, path, _trimmed(segments), query)
@@ -111,6 +112,20 @@ def parse_target(method: str, raw_target: str) -> Target:
     if segments[0] != "" or len(segments) < 2:  # `*`, or a URI with a host
         return Target(Route.NO_PATH, attributes, query)
     return _routed(segments[1:], attributes, query)
+
+
+def _without_host(raw_target: str) -> str:
+    """A request line may name scheme and host, as those to proxies do."""
+    found = _WITH_HOST.match(raw_target)
+    return raw_target[found.end() :] if found else raw_target
+
+
+def _parse_query(raw_query: str) -> Query:
+    """Pairs that are none, by a semicolon or a percent sign that stands for nothing, are left out as in Go."""
+    if ";" in raw_query or _MALFORMED.search(raw_query):
+        pairs = raw_query.split("&")
+        raw_query = "&".join(pair for pair in pairs if ";" not in pair and not _MALFORMED.search(pair))
+    return parse_qs(raw_query, keep_blank_values=True)
 
 
 def _trimmed(segments: list[str]) -> list[str]:

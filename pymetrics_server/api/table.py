@@ -1,6 +1,6 @@
 """metav1.Table: what `kubectl get nodes.metrics.k8s.io` asks for."""
 
-from pymetrics_server.api.encode import META_GROUP, head, quoted
+from pymetrics_server.api.encode import META_GROUP, quoted
 from pymetrics_server.api.lists import Head
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.quantity import format_cpu, format_memory
@@ -17,10 +17,12 @@ class TableRows:
     def __init__(self, meta_version: str) -> None:
         self.meta_version = meta_version
         self._api_version = f"{META_GROUP}/{meta_version}"
+        self._has_rows = False
         self._has_usage = False
 
     def row(self, name: str, usage: NodeUsage | PodUsage, embedded: bytes) -> bytes:
         """`embedded` is the JSON of the row's object, or null."""
+        self._has_rows = True
         if isinstance(usage, NodeUsage):
             cpu_nanocores, memory_bytes = usage.cpu_nanocores, usage.memory_bytes
             self._has_usage = True
@@ -37,6 +39,8 @@ class TableRows:
 
     def head(self) -> Head:
         """Once all rows are added."""
+        if not self._has_rows:
+            return Head("Table", self._api_version, "rows", b"null", b"null")
         names = ("cpu", "memory") if self._has_usage else ()
         columns = [
             _column("Name", "name", "Name of the resource"),
@@ -44,10 +48,6 @@ class TableRows:
             _column("Window", "duration", ""),
         ]
         return Head("Table", self._api_version, "rows", go_json(columns)[:-1])
-
-    def empty(self) -> bytes:
-        """The whole table without rows, as JSON."""
-        return head("Table", self._api_version) + b'"metadata":{},"columnDefinitions":null,"rows":null}'
 
 
 def _column(name: str, form: str, description: str) -> dict[str, object]:

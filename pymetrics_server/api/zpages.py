@@ -50,8 +50,14 @@ def object_reply(component: str, values: Mapping[str, object], representation: R
         **values,
     }
     if representation.media_type == YAML:
-        return Reply([to_yaml(msgspec.json.encode(document))], content_type=YAML)
-    return json_reply(document, representation.pretty)
+        reply = Reply([to_yaml(msgspec.json.encode(document))])
+    else:
+        reply = json_reply(document, representation.pretty)
+    kind = representation.transform
+    asked = f"{representation.media_type};g={_GROUP};v={representation.version};as={kind}"
+    old = f'299 - "This version of the {kind.lower()} endpoint is deprecated. Please use a newer version."'
+    headers = {"Warning": old} if representation.version == _VERSIONS[0] else {}
+    return msgspec.structs.replace(reply, content_type=asked, headers=headers)
 
 
 def page_head(component: str, page: str) -> str:

@@ -95,7 +95,8 @@ class _LabelParser:
     """Recursive descent over the tokens; "" stands for the end of the string."""
 
     def __init__(self, text: str) -> None:
-        self._tokens: list[str] = [*_TOKEN.findall(text), _END]
+        # To Go's lexer a NUL is the end.
+        self._tokens: list[str] = [*_TOKEN.findall(text.partition("\0")[0]), _END]
         self._at = 0
 
     def parse(self) -> list[Requirement]:
@@ -210,7 +211,7 @@ def _key_problems(key: str) -> list[str]:
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         return [
-            f"a qualified name {_NAME_RULE} with an optional DNS subdomain prefix and '/' "
+            f"a valid label key {_NAME_RULE} with an optional DNS subdomain prefix and '/' "
             "(e.g. 'example.com/MyName')"
         ]
     problems: list[str] = []
@@ -295,6 +296,8 @@ def parse_field_selector(text: str) -> FieldSelector:
         parts = re.fullmatch(r"(.*?)(!=|==|=)(.*)", term, re.DOTALL)
         if parts is None:
             raise SelectorError(f"invalid selector: '{text}'; can't understand '{term}'")
+        if not parts[1] and not parts[3]:
+            continue
         operator = "!=" if parts[2] == "!=" else "="
         found.append(FieldRequirement(parts[1], operator, _unescaped(parts[3])))
     return FieldSelector(tuple(found))

@@ -6,6 +6,7 @@ import json
 import uuid
 
 import pytest
+from yarl import URL
 
 from pymetrics_server.errors import PymetricsError
 from pymetrics_server.meta.identity import MASTERS_GROUP, Decision, UserInfo
@@ -198,3 +199,29 @@ async def test_big_answers_are_compressed_for_who_says_just_gzip(world: World, s
     assert "Content-Encoding" not in weighed.headers
     small = await client.get(f"{V1BETA1}/nodes", headers={"Accept-Encoding": "gzip"})
     assert "Content-Encoding" not in small.headers
+
+
+async def test_a_token_behind_two_blanks_is_named_as_what_it_is(world: World, serve: Serve) -> None:
+    client = await serve(world)
+    told = await client.get("/healthz", headers={"Authorization": "Bearer  token"})
+    assert "extra space before the bearer token" in told.headers["Warning"]
+    silent = await client.get("/healthz", headers={"Authorization": "Bearer token"})
+    assert "Warning" not in silent.headers
+
+
+async def test_a_request_line_may_name_scheme_and_host(world: World, serve: Serve) -> None:
+    client = await serve(world)
+    assert client._base_url is not None
+    reader, writer = await asyncio.open_connection(client._base_url.host, client._base_url.port)
+    writer.write(b"GET https://any.where/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"gitVersion"' in answer
+
+
+async def test_what_is_no_uri_is_refused_before_anything_else(world: World, serve: Serve) -> None:
+    world.auth.rejects = True
+    client = await serve(world)
+    response = await client.get(URL("/nodes/%zz", encoded=True))
+    assert (response.status, await response.text()) == (400, "400 Bad Request")

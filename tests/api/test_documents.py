@@ -38,7 +38,7 @@ async def test_discovery_lists_both_versions(world: World, serve: Serve, path: s
     (AGGREGATED.replace("v2", "v2beta1"), "v2beta1"),
     (f"{AGGREGATED},{AGGREGATED.replace('v2', 'v2beta1')},application/json", "v2"),
     (f"{AGGREGATED};profile=nopeer", "v2"),
-    (f"application/vnd.kubernetes.protobuf;q=0.1,{AGGREGATED}", "v2"),
+        (f"application/vnd.kubernetes.protobuf,application/json,{AGGREGATED};q=0.1", "v2"),
 ])  # fmt: skip
 async def test_aggregated_discovery_is_everything_in_one_answer(
     world: World, serve: Serve, accept: str, version: str

@@ -92,6 +92,20 @@ async def test_refusals_of_the_front_door_are_protobuf_too(world: World, serve: 
     assert (answer.status, decode(await answer.read())["reason"]) == (403, "Forbidden")
 
 
+async def test_the_old_list_of_metadata_has_its_fields_the_other_way_round(
+    world: World, serve: Serve
+) -> None:
+    client = await serve(world)
+    both = [
+        decode(await (await client.get(f"{V1BETA1}/pods", headers={"Accept": f"{PROTOBUF};{form}"})).read())
+        for form in (PARTIAL_LIST, PARTIAL_LIST.replace("v1", "v1beta1"))
+    ]
+    assert both[1].pop("apiVersion") == "meta.k8s.io/v1beta1"
+    assert both[0].pop("apiVersion") == "meta.k8s.io/v1"
+    assert both[0] == both[1]
+    assert len(both[0]["items"]) == 3
+
+
 async def test_a_table_is_not_to_be_had_in_protobuf(world: World, serve: Serve) -> None:
     client = await serve(world)
     table = "as=Table;v=v1;g=meta.k8s.io"
@@ -142,7 +156,7 @@ def test_any_pod_reads_the_same_in_both_forms(
     item = json.loads(json_fragment)
     assert decode(body)["items"] == [_as_go_reads(item)] * 2
     partials = b"".join(
-        protobuf.list_body("PartialObjectMetadataList", "v", [protobuf.partial_fragment(fragment)])
+        protobuf.list_body("PartialObjectMetadataList", "v", [protobuf.partial_fragment(fragment, "v1")])
     )
     assert decode(partials)["items"] == [{"metadata": _as_go_reads(item)["metadata"]}]
     assert (

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from yarl import URL
 
 from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.nodes import Nodes as ServedNodes
@@ -222,6 +223,26 @@ async def test_an_unknown_resource_is_a_404_status(world: World, serve: Serve, p
             '"causes":[{"reason":"FieldValueForbidden","message":"Forbidden: sendInitialEvents is forbidden for '
             'list","field":"sendInitialEvents"}]},"code":422}',
         ),
+        (
+            "watch=1&resourceVersionMatch=Exact",
+            422,
+            '"ListOptions.meta.k8s.io \\"\\" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is '
+            "forbidden for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: "
+            '\\"Exact\\": supported values: \\"NotOlderThan\\"]","reason":"Invalid","details":{"group":'
+            '"meta.k8s.io","kind":"ListOptions","causes":[{"reason":"FieldValueForbidden","message":"Forbidden: '
+            'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided","field":'
+            '"resourceVersionMatch"},{"reason":"FieldValueNotSupported","message":"Unsupported value: '
+            '\\"Exact\\": supported values: \\"NotOlderThan\\"","field":"resourceVersionMatch"}]},"code":422}',
+        ),
+        (
+            "watch=1&sendInitialEvents=true",
+            422,
+            '"ListOptions.meta.k8s.io \\"\\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents '
+            'requires setting resourceVersionMatch to NotOlderThan","reason":"Invalid","details":{"group":'
+            '"meta.k8s.io","kind":"ListOptions","causes":[{"reason":"FieldValueForbidden","message":"Forbidden: '
+            'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan","field":'
+            '"resourceVersionMatch"}]},"code":422}',
+        ),
         *(
             (
                 f"watch={value}",
@@ -257,13 +278,18 @@ async def test_list_parameters_are_refused_in_kubernetes_words(
         "timeoutSeconds=3",
         "timeout=5s",
         "unknown=x",
+        "limit=%zz",
+        "limit=abc;x",
+        "labelSelector=app%3Dweb;tier",
+        "labelSelector=%00app",
+        "fieldSelector=%21%3D",
     ],
 )
 async def test_parameters_without_meaning_here_leave_the_list_whole(
     world: World, serve: Serve, query: str
 ) -> None:
     client = await serve(world)
-    assert await text(await client.get(f"{V1BETA1}/pods?{query}")) == golden("pods.json")
+    assert await text(await client.get(URL(f"{V1BETA1}/pods?{query}", encoded=True))) == golden("pods.json")
 
 
 async def test_get_ignores_watch_and_refuses_export(world: World, serve: Serve) -> None:

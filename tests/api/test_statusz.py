@@ -114,13 +114,14 @@ def test_what_stands_behind_a_key_is_the_delimiter_that_was_drawn(delimiter: str
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1"])
 def test_who_asks_for_the_object_gets_it_in_that_version(version: str) -> None:
     reply = structured(STRUCTURED.replace("v1beta1", version))
-    assert reply.content_type == "application/json"
+    assert reply.content_type == f"application/json;g=config.k8s.io;v={version};as=Statusz"
+    assert ("Warning" in reply.headers) == (version == "v1alpha1")
     assert body(reply).decode() == golden("statusz.json").replace("v1beta1", version)
 
 
 def test_the_object_is_also_there_as_yaml_and_indented_for_curl() -> None:
     as_yaml = structured(STRUCTURED.replace("json", "yaml"))
-    assert as_yaml.content_type == "application/yaml"
+    assert as_yaml.content_type == "application/yaml;g=config.k8s.io;v=v1beta1;as=Statusz"
     assert yaml.safe_load(body(as_yaml))["uptimeSeconds"] == 90_061
     assert body(structured(user_agent="curl/8")).startswith(b'{\n  "kind": "Statusz",')
 

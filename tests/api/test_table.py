@@ -117,3 +117,20 @@ async def test_failures_of_a_table_request_are_indented_json(world: World, serve
     client = await serve(world)
     body = await text(await client.get(f"{V1BETA1}/nodes/zzz", headers=TABLE))
     assert body.startswith('{\n  "kind": "Status",\n')
+
+
+@pytest.mark.parametrize("pretty", ["", "1"])
+async def test_no_metadata_at_all_is_null_and_not_an_empty_list(
+    world: World, serve: Serve, pretty: str
+) -> None:
+    client = await serve(world)
+    accept = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    response = await client.get(f"{V1BETA1}/namespaces/none/pods?pretty={pretty}", headers=accept)
+    assert (await response.json())["items"] is None
+
+
+async def test_what_is_not_there_is_not_found_before_its_form_is_refused(world: World, serve: Serve) -> None:
+    client = await serve(world)
+    accept = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}
+    assert (await client.get(f"{V1BETA1}/nodes/zzz", headers=accept)).status == 404
+    assert (await client.get(f"{V1BETA1}/nodes/node-a", headers=accept)).status == 406

@@ -30,6 +30,7 @@ _MESSAGES = {
     "PodMetricsList": "1 metadata ListMeta, 2 items *PodMetrics",
     "PartialObjectMetadata": "1 metadata ObjectMeta",
     "PartialObjectMetadataList": "1 metadata ListMeta, 2 items *PartialObjectMetadata",
+    "OldPartialObjectMetadataList": "1 items *PartialObjectMetadata, 2 metadata ListMeta",
     "Cause": "1 reason string, 2 message string, 3 field string",
     "Details": "1 name string, 2 group string, 3 kind string, 4 causes *Cause, 5 retryAfterSeconds int32, "
     "6 uid string",
@@ -60,12 +61,14 @@ _ALWAYS_IN_JSON = {
     "NodeMetricsList": {"metadata", "items"},
     "PodMetricsList": {"metadata", "items"},
     "PartialObjectMetadataList": {"metadata", "items"},
+    "OldPartialObjectMetadataList": {"metadata", "items"},
     "Status": {"metadata"},
     "APIResource": {"singularName", "namespaced"},
     "APIGroupDiscoveryList": {"metadata"},
     "APIResourceDiscovery": {"singularResource"},
     "GroupVersionKind": {"group", "version"},
 }
+_OLD_LIST = ("PartialObjectMetadataList", "meta.k8s.io/v1beta1")
 _Field = descriptor_pb2.FieldDescriptorProto
 
 
@@ -118,7 +121,8 @@ def decode(body: bytes) -> dict[str, Any]:
     unknown: Any = message("Unknown", body[len(MAGIC) :])
     assert (unknown.contentEncoding, unknown.contentType) == ("", "")
     kind = unknown.typeMeta.kind
-    value = _value(message(kind, unknown.raw))
+    old = "Old" if (kind, unknown.typeMeta.apiVersion) == _OLD_LIST else ""
+    value = _value(message(old + kind, unknown.raw))
     head = {"kind": kind} | (
         {"apiVersion": unknown.typeMeta.apiVersion} if unknown.typeMeta.apiVersion else {}
     )
