@@ -80,18 +80,12 @@ class Metrics:
         # A selector may be as long as a request's line: the longer it is, the fewer objects at a time.
         compared = sum(1 + len(each.values) for each in options.labels.requirements)
         at_a_time = max(1, batch_size // (1 + compared // 16))
-        batch: list[Served] = []
-        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns())
-        for looked_at, found in enumerate(steps, 1):
-            if found is not None:
-                batch.append(found)
-            if looked_at % at_a_time == 0:
-                self._observe(batch)
-                yield batch
-                batch = []
+        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns(), at_a_time)
+        for number, found in enumerate(steps):
+            if number:
                 await asyncio.sleep(0)
-        self._observe(batch)
-        yield batch
+            self._observe(found)
+            yield found
 
     def _alone(self, found: Served, target: Target, representation: Representation) -> bytes:
         """A whole document: compact JSON without a newline, or protobuf."""

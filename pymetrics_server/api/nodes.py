@@ -39,9 +39,19 @@ class Nodes:
             raise not_found_metrics("nodemetrics", name)
         return Served("", node.name, node.labels, usage)
 
-    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
-        for node in self._candidates(options):
-            yield self._matched(node, options, mono_ns)
+    def select(
+        self, namespace: str, options: ListOptions, mono_ns: int, at_a_time: int
+    ) -> Iterator[Sequence[Served]]:
+        matches, shown = options.labels.predicate(), self._selector.matches
+        candidates = self._candidates(options)
+        for start in range(0, len(candidates), at_a_time):
+            chunk: Sequence[Node] = candidates[start : start + at_a_time]
+            if not options.labels.empty:
+                chunk = [node for node in chunk if matches(node.labels)]
+            if not options.fields.empty:
+                chunk = [node for node in chunk if options.fields.matches({"metadata.name": node.name})]
+            found = [self._served(node, mono_ns) for node in chunk if shown(node.labels)]
+            yield [each for each in found if each is not None]
 
     def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
         usage = served.usage
@@ -65,11 +75,7 @@ class Nodes:
             raise internal_error(f"failed listing nodes: {err}") from err
         return () if node is None else (node,)
 
-    def _matched(self, node: Node, options: ListOptions, mono_ns: int) -> Served | None:
-        if not options.labels.matches(node.labels) or not self._selector.matches(node.labels):
-            return None
-        if not options.fields.empty and not options.fields.matches({"metadata.name": node.name}):
-            return None
+    def _served(self, node: Node, mono_ns: int) -> Served | None:
         usage = self._usage.node_usage(node.name, mono_ns)
         if usage is None:
             for fragments in self._fragments.values():

@@ -1,6 +1,6 @@
 """PodMetrics: which pods a get or a list finds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pymetrics_server.api import encode, protobuf
 from pymetrics_server.api.fragments import Fragments
@@ -37,9 +37,19 @@ class Pods:
             raise not_found_metrics("podmetrics", f"{namespace}/{name}")
         return Served(namespace, name, pod.labels, usage)
 
-    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
-        for pod in self._candidates(namespace, options):
-            yield self._matched(pod, options, mono_ns)
+    def select(
+        self, namespace: str, options: ListOptions, mono_ns: int, at_a_time: int
+    ) -> Iterator[Sequence[Served]]:
+        matches = options.labels.predicate()
+        candidates = self._candidates(namespace, options)
+        for start in range(0, len(candidates), at_a_time):
+            chunk: Sequence[PodMeta] = candidates[start : start + at_a_time]
+            if not options.labels.empty:
+                chunk = [pod for pod in chunk if matches(pod.labels)]
+            if not options.fields.empty:
+                chunk = [pod for pod in chunk if options.fields.matches(_fields(pod))]
+            found = [self._served(pod, mono_ns) for pod in chunk]
+            yield [each for each in found if each is not None]
 
     def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
         usage = served.usage
@@ -68,16 +78,14 @@ class Pods:
             raise internal_error(f"failed listing pods: {err}") from err
         return () if pod is None else (pod,)
 
-    def _matched(self, pod: PodMeta, options: ListOptions, mono_ns: int) -> Served | None:
-        if not options.labels.matches(pod.labels):
-            return None
-        if not options.fields.empty:
-            fields = {"metadata.name": pod.name, "metadata.namespace": pod.namespace}
-            if not options.fields.matches(fields):
-                return None
+    def _served(self, pod: PodMeta, mono_ns: int) -> Served | None:
         usage = self._usage.pod_usage(pod.namespace, pod.name, mono_ns)
         if usage is None:
             for fragments in self._fragments.values():
                 fragments.drop((pod.namespace, pod.name))
             return None
         return Served(pod.namespace, pod.name, pod.labels, usage)
+
+
+def _fields(pod: PodMeta) -> Mapping[str, str]:
+    return {"metadata.name": pod.name, "metadata.namespace": pod.namespace}

@@ -8,12 +8,13 @@ Kubernetes: https://kubernetes.io/docs/reference/using-api/api-concepts/#protobu
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from pymetrics_server.meta.quantity import format_cpu, format_memory
 from pymetrics_server.meta.usage import NodeUsage, PodUsage
 
 _MAGIC = b"k8s\x00"
-_SMALL = [bytes((number,)) for number in range(128)]
+_SMALL = [chr(number) for number in range(128)]
 _UINT64 = 2**64 - 1
 _SECOND_NS = 1_000_000_000
 _BYTES = 2  # the wire type
@@ -25,20 +26,12 @@ _LIST_METADATA = b"\x06\x0a\x00\x12\x00\x1a\x00"
 #: contentEncoding and contentType of runtime.Unknown.
 _UNKNOWN_TAIL = b"\x1a\x00\x22\x00"
 #: selfLink, uid, resourceVersion and generation of ObjectMeta.
-_METADATA_UNUSED = b"\x22\x00\x2a\x00\x32\x00\x38\x00"
+_METADATA_UNUSED = '"\0*\x002\x008\0'
 
 
 def varint(value: int) -> bytes:
     """`value` is unsigned, or a signed 64-bit integer."""
-    if 0 <= value < 128:
-        return _SMALL[value]
-    value &= _UINT64
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return _varint(value).encode("latin-1")
 
 
 def delimited(number: int, content: bytes) -> bytes:
@@ -46,38 +39,25 @@ def delimited(number: int, content: bytes) -> bytes:
     return varint(number << 3 | _BYTES) + varint(len(content)) + content
 
 
+# Fragments are put together as text whose characters are the bytes (Latin-1): formatted strings are twice as
+# fast as joining bytes. The characters "\n" to "b" before a length are tags: field << 3 | 2.
+
+
 def node_fragment(name: str, labels: Mapping[str, str], usage: NodeUsage, created_s: int) -> bytes:
-    content = (
-        object_metadata("", name, labels, created_s)
-        + _when(usage)
-        + _usage(b"\x22", usage.cpu_nanocores, usage.memory_bytes)
-    )
-    return _ITEM + varint(len(content)) + content
+    quantities = _quantities('"', usage.cpu_nanocores, usage.memory_bytes)
+    content = f"{_metadata('', name, labels, created_s)}{_when(usage)}{quantities}"
+    return f"\x12{_varint(len(content))}{content}".encode("latin-1")
 
 
 def pod_fragment(
     namespace: str, name: str, labels: Mapping[str, str], usage: PodUsage, created_s: int
 ) -> bytes:
-    content = object_metadata(namespace, name, labels, created_s) + _when(usage)
+    content = _metadata(namespace, name, labels, created_s) + _when(usage)
     for each in usage.containers:
-        container = _text(b"\x0a", each.name) + _usage(b"\x12", each.cpu_nanocores, each.memory_bytes)
-        content += b"\x22" + varint(len(container)) + container
-    return _ITEM + varint(len(content)) + content
-
-
-def object_metadata(namespace: str, name: str, labels: Mapping[str, str], created_s: int) -> bytes:
-    """metav1.ObjectMeta as the first field of a message."""
-    content = (
-        _text(b"\x0a", name)
-        + b"\x12\x00"
-        + _text(b"\x1a", namespace)
-        + _METADATA_UNUSED
-        + _time(b"\x42", created_s)
-    )
-    for key in sorted(labels):
-        pair = _text(b"\x0a", key) + _text(b"\x12", labels[key])
-        content += b"\x5a" + varint(len(pair)) + pair
-    return b"\x0a" + varint(len(content)) + content
+        quantities = _quantities("\x12", each.cpu_nanocores, each.memory_bytes)
+        container = f"\n{_text(each.name)}{quantities}"
+        content += f'"{_varint(len(container))}{container}'
+    return f"\x12{_varint(len(content))}{content}".encode("latin-1")
 
 
 def message_of(fragment: bytes) -> bytes:
@@ -95,7 +75,7 @@ def partial_fragment(fragment: bytes, meta_version: str) -> bytes:
 
 def envelope(kind: str, api_version: str, content: Sequence[bytes]) -> list[bytes]:
     """A body: runtime.Unknown around an object, which is what `content` joins to."""
-    named = _text(b"\x0a", api_version) + _text(b"\x12", kind)
+    named = f"\n{_text(api_version)}\x12{_text(kind)}".encode("latin-1")
     head = _MAGIC + b"\x0a" + varint(len(named)) + named + b"\x12" + varint(sum(map(len, content)))
     return [head, *content, _UNKNOWN_TAIL]
 
@@ -107,37 +87,60 @@ def list_body(kind: str, api_version: str, batches: Sequence[bytes]) -> list[byt
     return envelope(kind, api_version, [b"\x0a" + _LIST_METADATA, *batches])
 
 
-def _when(usage: NodeUsage | PodUsage) -> bytes:
-    window = b"\x08" + varint(usage.window_ns)
-    stamp_s = usage.timestamp_ns // _SECOND_NS
-    stamp = _time(b"\x12", stamp_s) if usage.timestamp_ns else b"\x12\x00"
-    return stamp + b"\x1a" + varint(len(window)) + window
+def _metadata(namespace: str, name: str, labels: Mapping[str, str], created_s: int) -> str:
+    """metav1.ObjectMeta as the first field of a message."""
+    content = f"\n{_text(name)}\x12\0\x1a{_text(namespace)}{_METADATA_UNUSED}B{_time(created_s)}"
+    for key in sorted(labels):
+        pair = f"\n{_text(key)}\x12{_text(labels[key])}"
+        content += f"Z{_varint(len(pair))}{pair}"
+    return f"\n{_varint(len(content))}{content}"
 
 
-def _time(tag: bytes, time_s: int) -> bytes:
-    content = b"\x08" + varint(time_s) + b"\x10\x00"
-    return tag + varint(len(content)) + content
+def _when(usage: NodeUsage | PodUsage) -> str:
+    stamp = _time(usage.timestamp_ns // _SECOND_NS) if usage.timestamp_ns else "\0"
+    return f"\x12{stamp}\x1a{_window(usage.window_ns)}"
 
 
-def _usage(tag: bytes, cpu_nanocores: int, memory_bytes: int) -> bytes:
-    """Two entries of a map: the name of a resource, then its Quantity."""
-    return _quantity(tag, b"\x0a\x03cpu", format_cpu(cpu_nanocores)) + _quantity(
-        tag, b"\x0a\x06memory", format_memory(memory_bytes)
+@lru_cache(maxsize=1024)  # what is scraped together has few stamps
+def _time(time_s: int) -> str:
+    content = f"\b{_varint(time_s)}\x10\0"
+    return _SMALL[len(content)] + content
+
+
+@lru_cache(maxsize=1024)
+def _window(window_ns: int) -> str:
+    content = f"\b{_varint(window_ns)}"
+    return _SMALL[len(content)] + content
+
+
+def _quantities(tag: str, cpu_nanocores: int, memory_bytes: int) -> str:
+    """Two entries of a map: the name of a resource, then its Quantity. None is long enough for a second byte of
+    length."""
+    cpu, memory = format_cpu(cpu_nanocores), format_memory(memory_bytes)
+    of_cpu, of_memory = len(cpu), len(memory)
+    return (
+        f"{tag}{_SMALL[of_cpu + 9]}\n\x03cpu\x12{_SMALL[of_cpu + 2]}\n{_SMALL[of_cpu]}{cpu}"
+        f"{tag}{_SMALL[of_memory + 12]}\n\x06memory\x12{_SMALL[of_memory + 2]}\n{_SMALL[of_memory]}{memory}"
     )
 
 
-def _quantity(tag: bytes, key: bytes, quantity: str) -> bytes:
-    # No quantity is long enough for a length of two bytes.
-    text = quantity.encode()
-    return b"".join(
-        (tag, _SMALL[len(key) + len(text) + 4], key, b"\x12", _SMALL[len(text) + 2], b"\x0a",
-         _SMALL[len(text)], text)
-    )  # fmt: skip
+def _text(text: str) -> str:
+    """Its length, then its bytes in UTF-8."""
+    if not text.isascii():
+        text = text.encode().decode("latin-1")
+    length = len(text)
+    return f"{_SMALL[length]}{text}" if length < 128 else f"{_varint(length)}{text}"
 
 
-def _text(tag: bytes, text: str) -> bytes:
-    content = text.encode()
-    return tag + varint(len(content)) + content
+def _varint(value: int) -> str:
+    if 0 <= value < 128:
+        return _SMALL[value]
+    value &= _UINT64
+    encoded = ""
+    while value > 127:
+        encoded += chr(value & 127 | 128)
+        value >>= 7
+    return encoded + chr(value)
 
 
 def _end_of_varint(encoded: bytes, start: int) -> int:

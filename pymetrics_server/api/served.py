@@ -1,6 +1,6 @@
 """What a request finds: objects that exist and have usage, as nodes.py and pods.py select them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pymetrics_server.api.listoptions import ListOptions
@@ -27,8 +27,10 @@ class Collection(Protocol):
         """Raises StatusError 404."""
         ...
 
-    def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Served | None]:
-        """One step for each object looked at, None where it is left out, so that the reader can pause."""
+    def select(
+        self, namespace: str, options: ListOptions, mono_ns: int, at_a_time: int
+    ) -> Iterator[Sequence[Served]]:
+        """One step for each `at_a_time` objects looked at, so that the reader can pause."""
         ...
 
     def fragment(self, served: Served, media_type: str, created_s: int) -> bytes:
