@@ -58,5 +58,5 @@ $(NODE)/.clients: Makefile
 	@mkdir -p $(NODE)
 	@if ! command -v npm >/dev/null || ! command -v node >/dev/null; then exit 0; fi; \
 	echo "Installing into $(NODE) ..."; \
-	npm install --prefix $(NODE) --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --fetch-retries=1 \
-	  --fetch-timeout=60000 --loglevel=error @kubernetes/client-node@1 && touch $@ || echo "... without it"
+	npm install --prefix $(NODE) --no-save --no-package-lock --no-audit --no-fund --no-update-notifier --ignore-scripts \
+	  --fetch-retries=1 --fetch-timeout=60000 --loglevel=error @kubernetes/client-node@1 && touch $@ || echo "... without it"

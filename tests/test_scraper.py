@@ -126,8 +126,7 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Lines:
-    monkeypatch.setattr(logging.getLogger("pymetrics_server"), "propagate", True)
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.INFO)
     return lambda: [(r.getMessage(), getattr(r, "kv", {})) for r in caplog.records]
 

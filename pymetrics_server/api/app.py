@@ -40,6 +40,17 @@ log = Logger(__name__)
 
 _UNGUARDED_PATHS = frozenset(f"/{endpoint}" for endpoint in HEALTH_ENDPOINTS)
 _VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"})
+_SUBRESOURCES = {
+    Route.INDEX: "/",
+    Route.GROUP_LIST: "/apis",
+    Route.GROUP: f"/apis/{METRICS_GROUP}",
+    Route.VERSION: "/version",
+    Route.METRICS: "/metrics",
+    Route.OPENAPI_V2: "/openapi/v2",
+    Route.OPENAPI_V3: "/openapi/v3",
+    Route.STATUSZ: "/statusz",
+    Route.FLAGZ: "/flagz",
+}
 _BLANK_TOKEN = (
     '299 - "the provided Authorization header contains extra space before the bearer token, and is ignored"'
 )
@@ -83,7 +94,9 @@ class App:
         started_ns = self._clock.monotonic_ns()
         target = parse_target(request.method, request.raw_path)
         if target.route is Route.MALFORMED:
-            return web.Response(text="400 Bad Request", status=400, headers={"Connection": "close"})
+            refused = web.Response(text="400 Bad Request", status=400, headers=self._always)
+            refused.force_close()
+            return refused
         exchange = Exchange(request.method, target, request.headers)
         headers = {
             "Audit-Id": request.headers.get("Audit-Id") or str(uuid.uuid4()),
@@ -204,7 +217,7 @@ class App:
             attributes.resource if known else "",
             code,
             latency_ns / 1e9,
-            subresource="" if known or _made_up(target) else attributes.path,
+            subresource=_subresource(target),
             scope=_scope(target),
         )
         if enabled(3):
@@ -220,11 +233,15 @@ class App:
             log.info("HTTP", v=3, **values)
 
 
-def _made_up(target: Target) -> bool:
-    """Whether anybody may invent such paths."""
-    if target.route is Route.HEALTH:
-        return target.name != ""
-    return target.route in (Route.NO_PATH, Route.NO_RESOURCE, Route.OPENAPI_V3_DOCUMENT)
+def _subresource(target: Target) -> str:
+    """The path of what has no resource, as the route and never as the client spells it: paths can be made up."""
+    match target.route:
+        case Route.HEALTH:
+            return f"/{target.endpoint}"
+        case Route.RESOURCE_LIST:
+            return f"/apis/{METRICS_GROUP}/{target.version}"
+        case route:
+            return _SUBRESOURCES.get(route, "")
 
 
 def _scope(target: Target) -> str:
@@ -238,11 +255,13 @@ def _scope(target: Target) -> str:
 
 
 async def _body(request: web.BaseRequest) -> bytes:
-    """The longest that is of use, and a byte."""
+    """The longest that is of use, and a byte. Raises StatusError 400 where it is not what its headers say."""
     try:
         return await request.content.readexactly(LONGEST_BODY_BYTES + 1)
     except asyncio.IncompleteReadError as err:
         return err.partial
+    except (ConnectionError, web.PayloadAccessError, web.RequestPayloadError) as err:
+        raise bad_request(f"the body cannot be read: {err}") from None
 
 
 def _has_blank_token(authorization: str) -> bool:

@@ -1,11 +1,11 @@
 """What is known of one request while it is answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
 
-from pymetrics_server.api.negotiation import Representation, Transform, for_error, negotiate
+from pymetrics_server.api.negotiation import PLAIN, Offer, Representation, for_error, negotiate
 from pymetrics_server.api.reply import Reply, status_reply
 from pymetrics_server.api.request import Target
 from pymetrics_server.meta.status import StatusError
@@ -29,17 +29,9 @@ class Exchange(msgspec.Struct):
         """Its first value, "" where it is absent."""
         return self.headers.get(name, "")
 
-    def representation(
-        self, transforms: Sequence[Transform] = (), *, streamed: bool = False
-    ) -> Representation:
-        """Raises StatusError 406. `streamed`: the route also names its watch types."""
-        return negotiate(
-            self.header("Accept"),
-            self.target.query,
-            self.header("User-Agent"),
-            streamed=streamed,
-            transforms=transforms,
-        )
+    def representation(self, offer: Offer = PLAIN) -> Representation:
+        """Raises StatusError 406."""
+        return negotiate(self.header("Accept"), self.target.query, self.header("User-Agent"), offer)
 
     def failed(self, status: StatusError, headers: Mapping[str, str] | None = None) -> Reply:
         representation = for_error(self.header("Accept"), self.target.query, self.header("User-Agent"))

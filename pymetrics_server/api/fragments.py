@@ -13,25 +13,37 @@ _SWEPT_PER_ENCODED = 2
 Key = tuple[str, str]  # (namespace, name); ("", name) for a node
 
 
+class _Entry:
+    """One object in the forms that were asked for, as of one sample."""
+
+    __slots__ = ("items", "labels", "usage")
+
+    def __init__(self, usage: object, labels: object) -> None:
+        self.usage, self.labels = usage, labels
+        self.items: list[bytes | None] = [None, None]
+
+
 class Fragments:
     """`exists` tells whether the object of a key is still listed."""
 
     def __init__(self, exists: Callable[[Key], bool]) -> None:
         self._exists = exists
-        self._entries: dict[Key, tuple[object, object, bytes]] = {}
+        self._entries: dict[Key, _Entry] = {}
         self._unswept: Iterator[Key] = iter(())
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: Key, usage: object, labels: object, encode: Callable[[], bytes]) -> bytes:
-        """The item's bytes; `encode` is called where none are kept for this usage and these labels."""
+    def get(self, key: Key, form: int, usage: object, labels: object, encode: Callable[[], bytes]) -> bytes:
+        """The item's bytes in one of two forms, 0 or 1; `encode` is called where none are kept for this usage and
+        these labels."""
         entry = self._entries.get(key)
-        if entry is not None and entry[0] is usage and entry[1] is labels:
-            return entry[2]
-        item = encode()
-        self._entries[key] = (usage, labels, item)
-        self._sweep()
+        if entry is None or entry.usage is not usage or entry.labels is not labels:
+            entry = self._entries[key] = _Entry(usage, labels)
+            self._sweep()
+        item = entry.items[form]
+        if item is None:
+            item = entry.items[form] = encode()
         return item
 
     def drop(self, key: Key) -> None:

@@ -81,7 +81,7 @@ def _check_int64(text: str) -> None:
     problem = ""
     if _INT64.fullmatch(text) is None:
         problem = "invalid syntax"
-    elif len(text.lstrip("+-0")) > 19 or not -(2**63) <= int(text) < 2**63:
+    elif len(digits := text.lstrip("+-0")) > 19 or int(digits or "0") > 2**63 - (text[0] != "-"):
         problem = "value out of range"
     if problem:
         raise _unparsable(text, problem)

@@ -89,7 +89,7 @@ class _IndentedJSON:
 
 
 class _YAML:
-    batch = 16
+    batch = 64
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

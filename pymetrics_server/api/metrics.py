@@ -77,10 +77,7 @@ class Metrics:
         self, target: Target, options: ListOptions, batch_size: int
     ) -> AsyncIterator[Sequence[Served]]:
         """Everything that the list returns; the loop runs between batches."""
-        # A selector may be as long as a request's line: the longer it is, the fewer objects at a time.
-        compared = sum(1 + len(each.values) for each in options.labels.requirements)
-        at_a_time = max(1, batch_size // (1 + compared // 16))
-        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns(), at_a_time)
+        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns(), batch_size)
         for number, found in enumerate(steps):
             if number:
                 await asyncio.sleep(0)

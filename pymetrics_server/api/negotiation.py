@@ -4,8 +4,6 @@ First the route: some element, stripped of its parameters, must be a type that i
 object: alternatives by q, each with the transformation (`as`, `g`, `v`) that it asks for.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from pymetrics_server.api.request import Query, first
@@ -18,9 +16,11 @@ PROTOBUF = "application/vnd.kubernetes.protobuf"
 #: What resources and discovery are encoded as, the default first.
 PRODUCED = (JSON, YAML, PROTOBUF)
 
-_STREAMED = tuple(f"{media_type};stream=watch" for media_type in (JSON, PROTOBUF))
+STREAMED = tuple(f"{media_type};stream=watch" for media_type in (JSON, PROTOBUF))
 #: So many clauses Go sorts by insertion, which its contradictory order makes visible.
 _FEW = 12
+#: What is behind it is not read: 10 times what any client sends.
+_LONGEST = 8192
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 
@@ -35,12 +35,15 @@ class Transform(msgspec.Struct, frozen=True):
 
 
 _META = ("meta.k8s.io", ("v1", "v1beta1"))
-METRICS_TRANSFORMS = (
-    Transform("Table", *_META, (JSON, YAML)),
-    Transform("PartialObjectMetadata", *_META),
-    Transform("PartialObjectMetadataList", *_META),
-)
-DISCOVERY_TRANSFORMS = (Transform("APIGroupDiscoveryList", "apidiscovery.k8s.io", ("v2", "v2beta1")),)
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What a route has besides its own kind."""
+
+    transforms: tuple[Transform, ...] = ()
+    first: bool = False  # whatever transform is asked for goes before everything else
+    server_version: str = ""  # that may be asked for as `sv`
+    streamed: bool = False  # its refusals name the types of watches, too
 
 
 class Representation(msgspec.Struct, frozen=True):
@@ -48,6 +51,17 @@ class Representation(msgspec.Struct, frozen=True):
     transform: str = ""  # the kind of a Transform, or none
     version: str = ""  # of the transform
     pretty: bool = False
+
+
+_METRICS = (
+    Transform("Table", *_META, (JSON, YAML)),
+    Transform("PartialObjectMetadata", *_META),
+    Transform("PartialObjectMetadataList", *_META),
+)
+PLAIN = Offer()
+OBJECT = Offer(_METRICS, server_version="v1")
+LIST = Offer(_METRICS, server_version="v1", streamed=True)
+DISCOVERY = Offer((Transform("APIGroupDiscoveryList", "apidiscovery.k8s.io", ("v2", "v2beta1")),), first=True)
 
 
 class Clause(msgspec.Struct, frozen=True):
@@ -65,19 +79,12 @@ class Clause(msgspec.Struct, frozen=True):
         return self.main == main and self.sub in (sub, "*")
 
 
-def negotiate(
-    accept: str,
-    query: Query,
-    user_agent: str,
-    *,
-    streamed: bool = False,
-    transforms: Sequence[Transform] = (),
-) -> Representation:
-    """Raises StatusError 406. `streamed`: the route also names its watch types."""
-    check_route(accept, (*PRODUCED, *_STREAMED) if streamed else PRODUCED)
-    found = _match(accept, transforms, transformed=transforms is DISCOVERY_TRANSFORMS)
-    if found is None:
-        found = _match(accept)
+def negotiate(accept: str, query: Query, user_agent: str, offer: Offer = PLAIN) -> Representation:
+    """Raises StatusError 406."""
+    check_route(accept, (*PRODUCED, *STREAMED) if offer.streamed else PRODUCED)
+    found = _match(accept, offer) if offer.first else None
+    if found is None or not found.transform:
+        found = _match(accept, PLAIN if offer.first else offer)
     if found is None:
         raise not_acceptable(PRODUCED)
     return with_pretty(found, query, user_agent)
@@ -93,37 +100,34 @@ def check_route(accept: str, media_types: tuple[str, ...]) -> None:
 
 def for_error(accept: str, query: Query, user_agent: str) -> Representation:
     """Failures are untransformed; where even that is not acceptable they are indented JSON."""
-    found = _match(accept)
+    found = _match(accept, PLAIN)
     if found is None:
         return Representation(pretty=True)
     return with_pretty(found, query, user_agent)
 
 
-def _match(
-    accept: str, transforms: Sequence[Transform] = (), *, transformed: bool = False
-) -> Representation | None:
-    """`transformed`: aggregated discovery goes before everything else that is asked for."""
+def _match(accept: str, offer: Offer) -> Representation | None:
     if not accept:
-        return None if transformed else Representation()
+        return Representation()
     for clause in clauses(accept):
         for media_type in PRODUCED:
-            found = _taken(clause, media_type, transforms) if clause.takes(media_type) else None
-            if found is not None and (found.transform or not transformed):
+            found = _taken(clause, media_type, offer) if clause.takes(media_type) else None
+            if found is not None and (found.transform or not offer.first):
                 return found
     return None
 
 
-def _taken(clause: Clause, media_type: str, transforms: Sequence[Transform]) -> Representation | None:
+def _taken(clause: Clause, media_type: str, offer: Offer) -> Representation | None:
     parameters = clause.parameters
     if parameters.get("stream", "watch") != "watch" or ("stream" in parameters and media_type == YAML):
         return None
-    if "sv" in parameters and not (transforms is METRICS_TRANSFORMS and parameters["sv"] == "v1"):
+    if parameters.get("sv", offer.server_version) != offer.server_version:
         return None
     pretty = parameters.get("pretty") == "1"
     if not {"as", "g", "v"} & parameters.keys():
         return Representation(media_type, pretty=pretty)
     version = parameters.get("v", "")
-    for transform in transforms:
+    for transform in offer.transforms:
         if (
             parameters.get("as") == transform.kind
             and parameters.get("g") == transform.group
@@ -134,6 +138,12 @@ def _taken(clause: Clause, media_type: str, transforms: Sequence[Transform]) -> 
     return None
 
 
+def matches_etag(if_none_match: str, etag: str) -> bool:
+    """Weakly, as If-None-Match compares."""
+    listed = [candidate.strip() for candidate in if_none_match.split(",")]
+    return "*" in listed or etag in (candidate.removeprefix("W/") for candidate in listed)
+
+
 def clauses(accept: str) -> list[Clause]:
     """In the order of preference.
 
@@ -141,7 +151,7 @@ def clauses(accept: str) -> list[Clause]:
     before `*`, whatever their q; else the higher q, else the order given.
     """
     found: list[Clause] = []
-    for element in accept.split(","):
+    for element in accept[:_LONGEST].split(","):
         media_type, *options = element.strip(" ").split(";")
         main, slash, sub = (part.strip(" ") for part in media_type.partition("/"))
         if not slash and main == "*":

@@ -6,10 +6,11 @@ from pymetrics_server.api import encode, protobuf
 from pymetrics_server.api.fragments import Fragments
 from pymetrics_server.api.interfaces import PodLister, UsageReader
 from pymetrics_server.api.listoptions import ListOptions
-from pymetrics_server.api.negotiation import JSON, PROTOBUF
+from pymetrics_server.api.negotiation import PROTOBUF
 from pymetrics_server.api.served import Served
 from pymetrics_server.errors import PymetricsError
 from pymetrics_server.meta.objects import PodMeta
+from pymetrics_server.meta.predicates import field_predicate, label_predicate
 from pymetrics_server.meta.status import internal_error, not_found_metrics, not_found_object
 from pymetrics_server.meta.usage import PodUsage
 
@@ -21,9 +22,7 @@ class Pods:
     def __init__(self, pods: PodLister, usage: UsageReader) -> None:
         self._pods = pods
         self._usage = usage
-        self._fragments = {
-            each: Fragments(lambda key: pods.get(*key) is not None) for each in (JSON, PROTOBUF)
-        }
+        self._fragments = Fragments(lambda key: pods.get(*key) is not None)
 
     def get(self, namespace: str, name: str, mono_ns: int) -> Served:
         try:
@@ -40,14 +39,14 @@ class Pods:
     def select(
         self, namespace: str, options: ListOptions, mono_ns: int, at_a_time: int
     ) -> Iterator[Sequence[Served]]:
-        matches = options.labels.predicate()
+        matches, fits = label_predicate(options.labels), field_predicate(options.fields)
         candidates = self._candidates(namespace, options)
         for start in range(0, len(candidates), at_a_time):
             chunk: Sequence[PodMeta] = candidates[start : start + at_a_time]
             if not options.labels.empty:
                 chunk = [pod for pod in chunk if matches(pod.labels)]
             if not options.fields.empty:
-                chunk = [pod for pod in chunk if options.fields.matches(_fields(pod))]
+                chunk = [pod for pod in chunk if fits(_fields(pod))]
             found = [self._served(pod, mono_ns) for pod in chunk]
             yield [each for each in found if each is not None]
 
@@ -55,9 +54,11 @@ class Pods:
         usage = served.usage
         if not isinstance(usage, PodUsage):
             raise TypeError("a pod has the usage of a pod")
-        write = protobuf.pod_fragment if media_type == PROTOBUF else encode.pod_fragment
-        return self._fragments[media_type].get(
+        in_protobuf = media_type == PROTOBUF
+        write = protobuf.pod_fragment if in_protobuf else encode.pod_fragment
+        return self._fragments.get(
             (served.namespace, served.name),
+            int(in_protobuf),
             usage,
             served.labels,
             lambda: write(served.namespace, served.name, served.labels, usage, created_s),
@@ -81,8 +82,7 @@ class Pods:
     def _served(self, pod: PodMeta, mono_ns: int) -> Served | None:
         usage = self._usage.pod_usage(pod.namespace, pod.name, mono_ns)
         if usage is None:
-            for fragments in self._fragments.values():
-                fragments.drop((pod.namespace, pod.name))
+            self._fragments.drop((pod.namespace, pod.name))
             return None
         return Served(pod.namespace, pod.name, pod.labels, usage)
 

@@ -12,14 +12,14 @@ from pymetrics_server.api.flagz import flagz_reply
 from pymetrics_server.api.health import Check, check_reply, endpoint_reply
 from pymetrics_server.api.interfaces import NodeLister, PodLister, ScrapeReporter, Selector, UsageReader
 from pymetrics_server.api.metrics import Metrics
-from pymetrics_server.api.negotiation import DISCOVERY_TRANSFORMS, JSON, METRICS_TRANSFORMS, check_route
+from pymetrics_server.api.negotiation import DISCOVERY, JSON, LIST, OBJECT, check_route, matches_etag
 from pymetrics_server.api.nodes import Nodes
 from pymetrics_server.api.openapi.service import OpenAPI
 from pymetrics_server.api.pods import Pods
 from pymetrics_server.api.reply import Reply, document_reply, json_reply
 from pymetrics_server.api.request import Route, Target, first
-from pymetrics_server.api.statusz import StatuszFacts, node_rows, statusz_reply
-from pymetrics_server.api.zpages import DELIMITERS, negotiate_page
+from pymetrics_server.api.statusz import NodeRow, StatuszFacts, node_rows, statusz_reply, table
+from pymetrics_server.api.zpages import DELIMITERS, TEXT_PLAIN, negotiate_page
 from pymetrics_server.clock import Clock
 from pymetrics_server.log import verbosity
 from pymetrics_server.meta.status import method_not_allowed, not_found_generic
@@ -95,6 +95,9 @@ class Routes:
             flags = {**self._flags, "v": str(verbosity())}
             return flagz_reply(_COMPONENT, flags, representation, delimiter)
         now_ns, mono_ns = self._clock.now_ns(), self._clock.monotonic_ns()
+        rows: Sequence[NodeRow] = ()
+        if representation.media_type == TEXT_PLAIN:
+            rows = await node_rows(self._scrapes.report(), self._usage, mono_ns, now_ns)
         facts = StatuszFacts(
             component=_COMPONENT,
             started_s=self._started_s,
@@ -103,7 +106,8 @@ class Routes:
             binary_version=VERSION,
             emulation_version=f"{KUBERNETES_MAJOR}.{KUBERNETES_MINOR}",
             paths=discovery.path_index(self._checks)["paths"],
-            rows=await node_rows(self._scrapes.report(), self._usage, mono_ns, now_ns),
+            rows=rows,
+            table=await table(rows),
         )
         return statusz_reply(facts, representation, delimiter)
 
@@ -115,10 +119,10 @@ class Routes:
         match target.route:
             case Route.NODES | Route.PODS:
                 metrics = self._nodes if target.route is Route.NODES else self._pods
-                return await metrics.list(target, exchange.representation(METRICS_TRANSFORMS, streamed=True))
+                return await metrics.list(target, exchange.representation(LIST))
             case Route.NODE | Route.POD:
                 metrics = self._nodes if target.route is Route.NODE else self._pods
-                return metrics.get(target, exchange.representation(METRICS_TRANSFORMS))
+                return metrics.get(target, exchange.representation(OBJECT))
             case Route.VERSION:
                 check_route(exchange.header("Accept"), (JSON,))
                 return json_reply(discovery.version_info(), pretty=True)
@@ -130,12 +134,12 @@ class Routes:
                 return document_reply(discovery.resource_list(target.version), exchange.representation())
 
     def _group_list(self, exchange: Exchange) -> Reply:
-        representation = exchange.representation(DISCOVERY_TRANSFORMS)
+        representation = exchange.representation(DISCOVERY)
         if not representation.transform:
             return document_reply(discovery.group_list(self._secure_port), representation)
         document, etag = discovery.aggregated(representation.version)
         headers = {"Etag": etag, "Vary": "Accept", "Cache-Control": "public"}
-        if etag in exchange.header("If-None-Match"):
+        if matches_etag(exchange.header("If-None-Match"), etag):
             return Reply([], 304, "", headers)
         reply = document_reply(document, representation, headers=headers)
         asked = f";g=apidiscovery.k8s.io;v={representation.version};as={representation.transform}"

@@ -21,7 +21,11 @@ async def send(
     headers = {**headers, **reply.headers}
     if reply.content_type:
         headers["Content-Type"] = reply.content_type
-    if reply.size_bytes > _GZIP_ABOVE_BYTES and _takes_gzip(accept_encoding):
+    if (
+        reply.size_bytes > _GZIP_ABOVE_BYTES
+        and "Content-Encoding" not in headers
+        and _takes_gzip(accept_encoding)
+    ):
         parts = await asyncio.to_thread(_compressed, parts)
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     size_bytes = sum(map(len, parts))

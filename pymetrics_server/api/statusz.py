@@ -5,7 +5,7 @@ The object of config.k8s.io has no place for the nodes; only the text tells of t
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -48,6 +48,7 @@ class StatuszFacts(msgspec.Struct, frozen=True):
     emulation_version: str
     paths: Sequence[str]  # all that the index lists
     rows: Sequence[NodeRow] = ()
+    table: Sequence[bytes] = ()  # of the rows
 
 
 async def node_rows(
@@ -60,6 +61,24 @@ async def node_rows(
         await asyncio.sleep(0)
     rows.sort(key=_rank)
     return rows
+
+
+async def table(rows: Sequence[NodeRow]) -> list[bytes]:
+    """Columns as wide as their widest cell, the last one free; leaves the loop free between batches."""
+    if not rows:
+        return []
+    cells: list[tuple[str, ...]] = [_COLUMNS]
+    for start in range(0, len(rows), _BATCH):
+        cells.extend(map(_cells, rows[start : start + _BATCH]))
+        await asyncio.sleep(0)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
+    form = "   ".join(f"%-{width}s" for width in widths) + "   %s"
+    parts: list[bytes] = []
+    for start in range(0, len(cells), _BATCH):
+        lines = [(form % row).rstrip() for row in cells[start : start + _BATCH]]
+        parts.append(("" if start else "\n").encode() + "\n".join([*lines, ""]).encode("utf-8", "replace"))
+        await asyncio.sleep(0)
+    return parts
 
 
 def statusz_reply(facts: StatuszFacts, representation: Representation, delimiter: str) -> Reply:
@@ -87,7 +106,7 @@ def statusz_reply(facts: StatuszFacts, representation: Representation, delimiter
     }
     head = page_head(facts.component, "statusz")
     head += "".join(f"{key}{delimiter} {value}\n" for key, value in pairs.items())
-    return Reply([head.encode(), _summary(facts.rows).encode(), *_table(facts.rows)], 200, TEXT)
+    return Reply([head.encode(), _summary(facts.rows).encode(), *facts.table], 200, TEXT)
 
 
 def _row(scrape: NodeScrape, usage: UsageReader, mono_ns: int, now_ns: int) -> NodeRow:
@@ -125,18 +144,6 @@ def _summary(rows: Sequence[NodeRow]) -> str:
         for failure, count in failing.most_common()
     ]
     return "".join(lines)
-
-
-def _table(rows: Sequence[NodeRow]) -> Iterator[bytes]:
-    """Columns as wide as their widest cell, the last one free."""
-    if not rows:
-        return
-    cells = [_COLUMNS, *map(_cells, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)][:-1]
-    form = "   ".join(f"%-{width}s" for width in widths) + "   %s"
-    for start in range(0, len(cells), _BATCH):
-        lines = [(form % row).rstrip() for row in cells[start : start + _BATCH]]
-        yield ("" if start else "\n").encode() + "\n".join([*lines, ""]).encode("utf-8", "replace")
 
 
 def _cells(row: NodeRow) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from pymetrics_server.api.negotiation import JSON, PRODUCED, YAML, Representation, clauses, with_pretty
+from pymetrics_server.api.negotiation import JSON, YAML, Representation, clauses, with_pretty
 from pymetrics_server.api.reply import Reply, json_reply
 from pymetrics_server.api.request import Query
 from pymetrics_server.api.yaml import to_yaml
@@ -38,7 +38,7 @@ def negotiate_page(kind: str, accept: str, query: Query, user_agent: str) -> Rep
             elif asked in [(kind, _GROUP, version) for version in _VERSIONS]:
                 found = Representation(media_type, kind, asked[2])
                 return with_pretty(found, query, user_agent)
-    raise not_acceptable((*PRODUCED, TEXT_PLAIN))
+    raise not_acceptable((JSON, YAML, TEXT_PLAIN))
 
 
 def object_reply(component: str, values: Mapping[str, object], representation: Representation) -> Reply:

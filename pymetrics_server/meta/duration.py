@@ -81,7 +81,7 @@ def _part_ns(whole: str, fraction: str, unit: str, text: str) -> int:
         raise ValueError(f"time: invalid duration {_quote(text)}")
     fraction = fraction[:_FRACTION_DIGITS]
     scale: int = 10 ** len(fraction)
-    return int(whole or "0") * unit_ns + int(fraction or "0") * unit_ns // scale
+    return int(whole.lstrip("0") or "0") * unit_ns + int(fraction or "0") * unit_ns // scale
 
 
 def _quote(text: str) -> str:

@@ -21,7 +21,7 @@ class UserInfo(msgspec.Struct, frozen=True):
 
 class Attributes(msgspec.Struct, frozen=True):
     """What a SubjectAccessReview asks about: resource attributes, or path and verb (`group` and `resource` are
-    then ""). A doubled slash makes a resource without a name, which is one all the same."""
+    then ""). A doubled slash behind the version makes a resource without a name, which is one all the same."""
 
     verb: str  # get, list, watch, ... for resources; the lower-case HTTP method otherwise
     path: str

@@ -5,14 +5,14 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/field-selector
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pymetrics_server.meta.quote import go_quote
 
 _MAX_NAME_BYTES = 63
 _MAX_SUBDOMAIN_BYTES = 253
-_MAX_INT64 = 2**63 - 1
+MAX_INT64 = 2**63 - 1
 
 _TOKEN = re.compile(r"==|!=|[=!(),<>]|[^=!(),<> \t\r\n]+")  # white space is what lies between
 _SYMBOLS = frozenset({"==", "!=", "=", "!", "(", ")", ",", "<", ">"})
@@ -66,7 +66,7 @@ class Requirement:
                 return self._compares(value)
 
     def _compares(self, value: str | None) -> bool:
-        if value is None or not _is_int64(value):
+        if value is None or not is_int64(value):
             return False
         bound = int(self.values[0])
         return int(value) > bound if self.operator == "gt" else int(value) < bound
@@ -84,23 +84,6 @@ class LabelSelector:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return not self.requirements or all(each.matches(labels) for each in self.requirements)
-
-    def predicate(self) -> Callable[[Mapping[str, str]], bool]:
-        """`matches`, made for being asked of thousands: what an autoscaler sends is only equalities."""
-        if not self.requirements or any(each.operator not in ("=", "==") for each in self.requirements):
-            return self.matches
-        wanted = [(each.key, each.values[0]) for each in self.requirements]
-        if len(wanted) == 1:
-            [(key, value)] = wanted
-            return lambda labels: labels.get(key) == value
-
-        def matches(labels: Mapping[str, str]) -> bool:
-            for key, value in wanted:  # noqa: SIM110  a generator costs as much as three comparisons
-                if labels.get(key) != value:
-                    return False
-            return True
-
-        return matches
 
 
 def parse_label_selector(text: str) -> LabelSelector:
@@ -214,10 +197,10 @@ def _is_identifier(token: str) -> bool:
     return token != _END and token not in _SYMBOLS
 
 
-def _is_int64(text: str) -> bool:
+def is_int64(text: str) -> bool:
     if len(text) > _MAX_NAME_BYTES or _INTEGER.fullmatch(text) is None:
         return False
-    return -_MAX_INT64 - 1 <= int(text) <= _MAX_INT64
+    return -MAX_INT64 - 1 <= int(text) <= MAX_INT64
 
 
 def _byte_count(text: str) -> int:
@@ -251,7 +234,7 @@ def _key_problems(key: str) -> list[str]:
 def _check_values(key: str, operator: str, values: Sequence[str]) -> None:
     problems: list[str] = []
     for index, value in enumerate(values):
-        if operator in ("gt", "lt") and not _is_int64(value):
+        if operator in ("gt", "lt") and not is_int64(value):
             problems.append(
                 f"values[{index}]: Invalid value: {go_quote(value)}: "
                 "for 'Gt', 'Lt' operators, the value must be an integer"

@@ -59,9 +59,8 @@ class StatusError(Exception):
         value["code"] = self.code
         return value
 
-    def to_json(self, pretty: bool = False) -> bytes:
-        value = self.to_builtin()
-        return go_json_pretty(value) if pretty else go_json(value)
+    def to_json(self) -> bytes:
+        return go_json(self.to_builtin())
 
 
 def go_json(value: object) -> bytes:

@@ -6,7 +6,6 @@ import json
 import uuid
 
 import pytest
-from yarl import URL
 
 from pymetrics_server.errors import PymetricsError
 from pymetrics_server.meta.identity import MASTERS_GROUP, Decision, UserInfo
@@ -223,5 +222,52 @@ async def test_a_request_line_may_name_scheme_and_host(world: World, serve: Serv
 async def test_what_is_no_uri_is_refused_before_anything_else(world: World, serve: Serve) -> None:
     world.auth.rejects = True
     client = await serve(world)
-    response = await client.get(URL("/nodes/%zz", encoded=True))
-    assert (response.status, await response.text()) == (400, "400 Bad Request")
+    assert client._base_url is not None
+    reader, writer = await asyncio.open_connection(client._base_url.host, client._base_url.port)
+    writer.write(b"GET /nodes/%zz HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.endswith(b"400 Bad Request")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_requests_in_flight_are_counted_while_they_are(world: World, serve: Serve) -> None:
+    world.auth.holds = asyncio.Event()
+    client = await serve(world)
+    asked = asyncio.create_task(client.get(f"{V1BETA1}/nodes"), name="a request that waits")
+    await world.auth.waiting.wait()
+    assert world.telemetry is not None
+    world.telemetry.publish_in_flight()
+    kind = {"request_kind": "readOnly"}
+    assert world.value("apiserver_current_inflight_requests", kind) == 1
+    world.auth.holds.set()
+    await (await asked).read()
+    world.telemetry.publish_in_flight()
+    world.telemetry.publish_in_flight()
+    assert world.value("apiserver_current_inflight_requests", kind) == 0
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_made_up_paths_make_no_series(world: World, serve: Serve, refused: bool) -> None:
+    world.auth.decision = Decision(not refused)
+    client = await serve(world)
+
+    def series() -> int:
+        return sum(1 for family in world.registry.collect() for _ in family.samples)
+
+    made_up = [
+        *(f"/version{'/' * n}" for n in range(1, 40)),
+        *(f"/apis/metrics.k8s.io{'/' * n}" for n in range(1, 40)),
+        *(f"{V1BETA1}{'/' * n}" for n in range(1, 40)),
+        *(f"/livez/{n}" for n in range(40)),
+        *(f"/{n}" for n in range(40)),
+        *(f"/openapi/v3/{n}" for n in range(40)),
+    ]
+    for path in ("/version", "/apis/metrics.k8s.io", V1BETA1, "/livez", "/0", "/openapi/v3/0", "/livez/0"):
+        await client.get(path)
+    before = series()
+    for path in made_up:
+        await client.get(path)
+    # Only codes may be new: /openapi/v3 and the index answer made up paths differently.
+    assert series() <= before + 30

@@ -1,7 +1,7 @@
 """What a request line means, for routing and for the authorizer alike."""
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from pymetrics_server.api.request import Route, parse_target
@@ -88,16 +88,31 @@ def test_dots_are_names_and_lead_nowhere() -> None:
     assert parse_target("GET", "//metrics").route is Route.NO_PATH
 
 
-@given(st.text(alphabet="/%2fF.?&=azps", max_size=40), st.sampled_from(["", "/", "/apis/metrics.k8s.io/v1/"]))
-def test_every_request_line_has_a_route_that_agrees_with_what_was_authorized(tail: str, prefix: str) -> None:
-    target = parse_target("GET", prefix + tail)
-    served = {Route.NODES: "nodes", Route.NODE: "nodes", Route.PODS: "pods", Route.POD: "pods"}
-    if target.route in served:
+SEGMENTS = st.sampled_from(
+    ["apis", GROUP, "v1", "v1beta1", "namespaces", "nodes", "pods", "status", "watch", "", "..", "a", "a%2fb",
+     "%6eodes", "nodes%2Fa", "%2e", "finalize"]
+)  # fmt: skip
+STARTS = st.sampled_from(["/", f"/apis/{GROUP}/v1/", f"/apis/{GROUP}/v1beta1/namespaces/", "//apis/", ""])
+SERVED = {Route.NODES: "nodes", Route.NODE: "nodes", Route.PODS: "pods", Route.POD: "pods"}
+
+
+@given(STARTS, st.lists(SEGMENTS, max_size=6), st.sampled_from(["/", "//", "%2f"]))
+def test_what_is_served_is_what_was_authorized(start: str, segments: list[str], slash: str) -> None:
+    target = parse_target("GET", start + slash.join(segments))
+    event(target.route.name)
+    if target.route in SERVED:
         attributes = target.attributes
         assert (attributes.group, attributes.version) == (GROUP, target.version)
-        assert (attributes.resource, attributes.subresource) == (served[target.route], "")
+        assert (attributes.resource, attributes.subresource) == (SERVED[target.route], "")
         assert attributes.namespace == target.namespace
-        assert target.name in ("", attributes.name)
+        assert target.name == attributes.name
+
+
+def test_the_segments_above_spell_every_route_of_resources() -> None:
+    """Else the test above would hold for nothing."""
+    for route, path in {Route.NODES: "nodes", Route.NODE: "nodes/a", Route.PODS: "pods"}.items():
+        assert parse_target("GET", f"/apis/{GROUP}/v1/{path}").route is route
+    assert parse_target("GET", f"/apis/{GROUP}/v1beta1/namespaces/a/pods/%2e").route is Route.POD
 
 
 def test_bytes_that_are_no_utf8_can_still_be_written_as_json() -> None:

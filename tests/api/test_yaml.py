@@ -49,7 +49,23 @@ async def test_yaml_and_json_say_the_same(world: World, serve: Serve, path: str,
 
 
 @pytest.mark.parametrize(
-    "said", ["y", "No", "on", "1.5", "12345", "0x1f", "1e3", "null", "~", "true", "2026-11-23", ""]
+    "said",
+    [
+        "y",
+        "No",
+        "on",
+        "1.5",
+        "12345",
+        "0x1f",
+        "1e3",
+        "1_2e3",
+        "2026-1-5",
+        "null",
+        "~",
+        "true",
+        "2026-11-23",
+        "",
+    ],
 )
 def test_text_that_yaml_would_read_as_something_else_is_in_double_quotes(said: str) -> None:
     assert to_yaml(json.dumps({"key": said}).encode()) == f'key: "{said}"\n'.encode()

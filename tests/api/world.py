@@ -151,10 +151,11 @@ class World:
     cors_allowed_origins: tuple[str, ...] = ()
     strict_transport_security: tuple[str, ...] = ()
     scrapes: list[NodeScrape] = field(default_factory=list)
+    telemetry: Telemetry | None = None
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     def app(self) -> App:
-        telemetry = Telemetry(self.registry, 15)
+        telemetry = self.telemetry = Telemetry(self.registry, 15)
         routes = Routes(
             nodes=self.nodes,
             pods=self.pods,

@@ -62,10 +62,18 @@ def _demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             assert time.monotonic() < deadline, said
             time.sleep(0.1)
         yield demo
+        lines = (directory / "server.log").read_text().splitlines()
+        assert [
+            line for line in lines if line.startswith(("E", "F", "Traceback"))
+        ] == []  # over the whole run
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(20)
-        output.close()
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
+            output.close()
 
 
 @pytest.fixture(name="kubectl", scope="session", params=["installed", "old"])

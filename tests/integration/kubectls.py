@@ -6,6 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.programs import direct_environment
+
 ROOT = Path(__file__).parent.parent.parent
 INSTALLED = shutil.which("kubectl")
 OLD = os.environ.get("KUBECTL_OLD") or shutil.which("kubectl", path=str(ROOT / ".venv/kubectl-old/usr/bin"))
@@ -16,7 +18,7 @@ class Kubectl:
 
     def __init__(self, program: str, kubeconfig: Path, home: Path) -> None:
         self._start = (program, "--kubeconfig", str(kubeconfig), "--cache-dir", str(home / "cache"))
-        self._environment = {**os.environ, "HOME": str(home)}
+        self._environment = direct_environment(HOME=str(home))
 
     def __call__(self, *args: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import sys
 from asyncio.subprocess import Process
@@ -14,14 +13,10 @@ import aiohttp
 
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.x509 import Pair
+from tests.programs import free_port
 
 BASE = "/apis/metrics.k8s.io/v1beta1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_END_S = 20.0
 
 
 def trusting_anybody(pair: Pair | None, directory: Path) -> ssl.SSLContext:
@@ -101,7 +96,18 @@ async def server_beside(
             await server.until(all_there)
         yield server
     finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(10):
+        await end(process)
+
+
+async def end(process: Process) -> None:
+    """Raises TimeoutError where it does not end by itself; it is gone then, too."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_END_S):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise

@@ -15,7 +15,8 @@ from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.kubelet import StandinKubelet
 from pymetrics_server.standin.pki import PairFiles, server_context
 from pymetrics_server.x509 import issue
-from tests.integration.processes import BASE, RunningServer, free_port, server_beside
+from tests.integration.processes import BASE, RunningServer, server_beside
+from tests.programs import free_port
 
 
 def run(*flags: str) -> "subprocess.CompletedProcess[str]":

@@ -5,7 +5,6 @@ Each runs as a program of its own (`clients/`): what it imports, warns of and re
 
 import functools
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from kubernetes.utils import quantity
 from tests.integration.conftest import SIMULATED_NODES, Demo
 from tests.integration.kubectls import ROOT
 from tests.integration.test_kubectl import BASE
+from tests.programs import direct_environment
 
 parse_quantity: Callable[[str], Decimal] = quantity.parse_quantity  # what users of Python parse with
 
@@ -51,7 +51,7 @@ def in_every_client_with(call: str) -> pytest.MarkDecorator:
 @functools.cache
 def read_with(script: str, directory: Path) -> Mapping[str, Any]:
     kubeconfig = str(directory / "admin.kubeconfig")
-    environment = {**os.environ, "HOME": str(directory), "TMPDIR": str(directory)}
+    environment = direct_environment(HOME=str(directory), TMPDIR=str(directory))
     if script.endswith(".py"):
         command = [sys.executable, *WARNINGS, str(CLIENTS / script), kubeconfig, NODE, NAMESPACE, SELECTOR]
         done = subprocess.run(

@@ -206,8 +206,3 @@ def test_the_api_services_are_available_and_say_why(kubectl: Kubectl) -> None:
         "get", "apiservices", "v1beta1.metrics.k8s.io", "-o", "jsonpath={.status.conditions[0].status}"
     )
     assert (done.returncode, done.stdout) == (0, "True"), done.stderr
-
-
-def test_server_logs_no_error_over_the_whole_run(demo: Demo) -> None:
-    lines = (demo.directory / "server.log").read_text().splitlines()
-    assert [line for line in lines if line.startswith(("E", "F", "Traceback"))] == []

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gzip
 import json
-import logging
 import socket
 import ssl
 import time
@@ -147,10 +146,7 @@ async def test_a_resource_page_that_turns_unreadable_is_left_for_the_summary_at_
         assert (await client.scrape(node())).node is not None
 
 
-async def test_each_change_of_the_endpoint_is_said_once(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("pymetrics_server"), "propagate", True)
+async def test_each_change_of_the_endpoint_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = FakeClock()
     answers = dict(BOTH)
     async with serving(by_path(answers), TRUSTED) as kubelet, scraper(kubelet.port, clock=clock) as client:

@@ -108,7 +108,7 @@ def test_a_timeout_carries_neither_kind_nor_version() -> None:
 
 
 def test_pretty_is_two_spaces_and_no_newline_at_the_end() -> None:
-    assert status.not_acceptable_route(["application/json"]).to_json(pretty=True).decode() == (
+    assert status.go_json_pretty(status.not_acceptable_route(["application/json"]).to_builtin()).decode() == (
         "{\n"
         '  "kind": "Status",\n'
         '  "apiVersion": "v1",\n'

@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args()
     peer = os.environ.get("PARITY_PEER", "")
     if not peer:
-        parser.error("set PARITY_PEER to the path of a metrics-server binary")
+        parser.error("name a metrics-server binary: make parity PEER=/path/to/metrics-server")
     requests = [r for r in all_requests() if fnmatchcase(r.name, arguments.only)]
     return asyncio.run(_run(peer, requests, raw=arguments.raw))
 
@@ -39,7 +39,7 @@ async def _run(peer: str, requests: list[Request], *, raw: bool) -> int:
                     for who, answer in zip(("ours", "original"), await pair.answers(request), strict=True):
                         _show(f"== {request.name} ({who})", answer)
                 return 0
-            report = Report([await pair.compared(request) for request in requests])
+            report = Report([await pair.compared(request) for request in requests], peer)
     for line in report.lines():
         _say(line)
     return 1 if report.differing or report.stale else 0

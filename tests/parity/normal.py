@@ -70,7 +70,7 @@ def lines_of(answer: Answer, view: View, port: int) -> list[str]:
         if name not in _UNCOMPARED_HEADERS
         for part in (value.split(", ") if name == "vary" else [value])
     )
-    if view is View.HEADERS:
+    if view is View.HEADERS and answer.status == 200:
         return lines
     return [*lines, "", *_body(answer, view, port)]
 

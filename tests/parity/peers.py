@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import ssl
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Sequence
@@ -14,9 +13,10 @@ from pymetrics_server.clock import SystemClock
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.pki import FRONT_PROXY_NAME, client_context
 from pymetrics_server.x509 import Pair, issue, make_ca
-from tests.integration.processes import free_port
+from tests.integration.processes import end
 from tests.parity.requests import Request
 from tests.parity.wire import Answer, ask
+from tests.programs import direct_environment, free_port
 
 _READY_TIMEOUT_S = 90.0
 
@@ -77,7 +77,7 @@ async def running(
     port = free_port()
     log = cluster.directory / f"{name}.log"
     flags = [*cluster.server_flags(port), f"--cert-dir={cluster.directory / name}", *_FLAGS]
-    environment = {**os.environ, "KUBE_FEATURE_WatchListClient": "false"}  # the stand-in lists and watches
+    environment = direct_environment(KUBE_FEATURE_WatchListClient="false")  # the stand-in lists and watches
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *command, *flags, stdout=output, stderr=output, env=environment
@@ -87,10 +87,7 @@ async def running(
         await _until_it_serves_all(peer, cluster, callers)
         yield peer
     finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(20):
-            await process.wait()
+        await end(process)
 
 
 async def _until_it_serves_all(peer: Peer, cluster: StandinCluster, callers: Callers) -> None:

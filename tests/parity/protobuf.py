@@ -5,6 +5,11 @@ What prints is taken for a string, else what parses for a message: enough to lay
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 _ENVELOPE = b"k8s\0"
 _LOAD = re.compile(r"^\d+[num]?$")
@@ -66,37 +71,13 @@ def _printable(value: int | bytes) -> str | None:
 
 
 def _fields(body: bytes) -> list[tuple[int, int | bytes]]:
-    fields: list[tuple[int, int | bytes]] = []
-    at = 0
-    while at < len(body):
-        key, at = _varint(body, at)
-        number, wire = key >> 3, key & 7
-        if not number:
-            raise _NoMessageError("field 0")
-        match wire:
-            case 0:
-                value, at = _varint(body, at)
-                fields.append((number, value))
-                continue
-            case 2:
-                length, at = _varint(body, at)
-            case 1 | 5:
-                length = 8 if wire == 1 else 4
-            case _:
-                raise _NoMessageError(f"wire type {wire}")
-        if at + length > len(body):
-            raise _NoMessageError("cut off")
-        fields.append((number, body[at : at + length]))
-        at += length
+    """To Google's decoder every field of a message without any is unknown, and kept."""
+    try:
+        parsed = Empty.FromString(body)
+    except DecodeError as err:
+        raise _NoMessageError(str(err)) from None
+    unknown: Any = UnknownFieldSet(parsed)
+    fields = [(field.field_number, field.data) for field in unknown]
+    if any(isinstance(data, UnknownFieldSet) for _, data in fields):
+        raise _NoMessageError("a group")
     return fields
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(body) and shift < 64:
-        byte = body[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-    raise _NoMessageError("cut off")

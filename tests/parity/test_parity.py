@@ -12,7 +12,7 @@ import pytest
 
 from tests.parity import protobuf
 from tests.parity.cases import all_requests
-from tests.parity.compare import ITSELF, Report, side_by_side
+from tests.parity.compare import Report, side_by_side
 from tests.parity.differences import ON_PURPOSE, matches
 from tests.parity.normal import families, lines_of
 from tests.parity.requests import View
@@ -27,10 +27,9 @@ PEER = os.environ.get("PARITY_PEER", "")
 async def test_every_answer_is_the_originals_but_for_what_is_listed(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "pymetrics_server")
     async with side_by_side(tmp_path, command, PEER) as pair:
-        report = Report([await pair.compared(request) for request in all_requests()])
-    stale = [] if PEER == ITSELF else report.stale
+        report = Report([await pair.compared(request) for request in all_requests()], PEER)
     assert not report.differing, "\n".join(report.lines())
-    assert not stale, "\n".join(report.lines())
+    assert not report.stale, "\n".join(report.lines())
 
 
 def test_every_difference_on_purpose_stands_in_the_document() -> None:

@@ -14,7 +14,7 @@ Headers = Sequence[tuple[str, str]]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`status` 0: the connection ended without an answer, the body says how."""
+    """`status` 0: the connection ended without an answer, the body says how. No answer in time is an error."""
 
     status: int
     headers: tuple[tuple[str, str], ...]  # names in lower case
@@ -33,7 +33,7 @@ async def ask(
     body: bytes = b"",
     http: str = "1.1",
 ) -> Answer:
-    """On a connection of its own. `path` goes out as it is written."""
+    """On a connection of its own. `path` goes out as it is written. Raises AssertionError after half a minute."""
     head = [f"{method} {path} HTTP/{http}", f"Host: 127.0.0.1:{port}", "Connection: close"]
     head += [f"{name}: {value}" for name, value in headers]
     if body:
@@ -49,6 +49,8 @@ async def ask(
                 writer.close()
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
+    except TimeoutError:
+        raise AssertionError(f"port {port}: no answer within {_TIMEOUT_S:.0f} s to {method} {path}") from None
     except OSError as err:
         return Answer(0, (), type(err).__name__.encode())
     return parse(answer, method)
@@ -69,6 +71,8 @@ def parse(answer: bytes, method: str = "GET") -> Answer:
         return parsed
     if parsed.header("transfer-encoding") == "chunked":
         return msgspec.structs.replace(parsed, body=_joined(body))
+    promised = parsed.header("content-length")
+    assert not promised or int(promised) == len(body), f"{promised} bytes promised, {len(body)} came"
     return parsed
 
 

@@ -32,8 +32,6 @@ YAML_TRAPS = (
     "",
 )
 
-Containers = tuple[tuple[str, int, int], ...]  # name, nanocores, bytes
-
 
 class StillNode:
     """A NodeSource whose containers run at constant rates."""

@@ -1,7 +1,6 @@
 """A small stand-in cluster of simulated nodes, and who may ask it."""
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.pki import client_context
+from tests.programs import direct_environment
 from tests.standin.backend import FakeBackend, node_metrics
 
 PODS = 4
@@ -95,7 +95,7 @@ class Kubectl:
             "--cache-dir",
             str(home / "cache"),
         )
-        self._environment = {**os.environ, "HOME": str(home)}
+        self._environment = direct_environment(HOME=str(home))
 
     async def __call__(self, *args: str) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""

@@ -2,15 +2,11 @@
 
 import msgspec
 
+from pymetrics_server.api.negotiation import JSON, PRODUCED, STREAMED
 from pymetrics_server.api.openapi.metrics_types import definition_name
 from pymetrics_server.api.openapi.shapes import META, VERSION_INFO
 from pymetrics_server.api.request import VERSIONS
 from pymetrics_server.meta.status import METRICS_GROUP
-
-_JSON = "application/json"
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
-_REPRESENTATIONS = (_JSON, "application/yaml", _PROTOBUF)
-_STREAMED = (*_REPRESENTATIONS, f"{_JSON};stream=watch", f"{_PROTOBUF};stream=watch")
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -29,7 +25,7 @@ class Operation(msgspec.Struct, frozen=True):
     tag: str
     description: str
     result: str  # the name of a definition
-    media_types: tuple[str, ...] = _REPRESENTATIONS
+    media_types: tuple[str, ...] = PRODUCED
     parameters: tuple[Parameter, ...] = ()
     action: str = ""  # get or list
     kind: str = ""  # of the objects that are read
@@ -92,7 +88,7 @@ def operations() -> list[Operation]:
             "version",
             "The version of the server.",
             VERSION_INFO,
-            (_JSON,),
+            (JSON,),
         ),
     ]
     for version in VERSIONS:
@@ -113,7 +109,7 @@ def _of_version(version: str) -> list[Operation]:
             tag,
             description,
             definition_name(version, kind),
-            _REPRESENTATIONS,
+            PRODUCED,
             (*parameters, _PRETTY),
             "get",
             kind,
@@ -128,7 +124,7 @@ def _of_version(version: str) -> list[Operation]:
             tag,
             description,
             definition_name(version, f"{kind}List"),
-            _STREAMED,
+            (*PRODUCED, *STREAMED),
             tuple(sorted((*_OF_LISTS, *parameters), key=lambda parameter: parameter.name)),
             "list",
             kind,

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from pymetrics_server.api.negotiation import JSON, matches_etag
 from pymetrics_server.api.openapi.accept import (
-    JSON,
     PROTOBUF_2,
     PROTOBUF_3,
     chosen,
@@ -64,7 +64,7 @@ class OpenAPI:
             return _bodiless(406, _VARY_2)
         document = self._swagger
         headers = {"Etag": document.etag, **_VARY_2}
-        if _matches(if_none_match, document.etag):
+        if matches_etag(if_none_match, document.etag):
             return _bodiless(304, headers)
         headers |= self._dated
         if takes_gzip(accept_encoding):
@@ -77,7 +77,7 @@ class OpenAPI:
     def v3_index(self, if_none_match: str = "") -> Reply:
         """200 or 304: where each document of version 3 is."""
         etag, body = self._index
-        if _matches(if_none_match, etag):
+        if matches_etag(if_none_match, etag):
             return _bodiless(304, {"Etag": etag})
         return Reply([body], 200, JSON, {"Etag": etag, **self._dated})
 
@@ -97,7 +97,7 @@ class OpenAPI:
             return Reply([], 301, media_type, {**headers, "Location": _url(path, document)})
         if query_hash:
             headers |= {"Cache-Control": "public, immutable", "Expires": _in_a_year(now_s)}
-        if _matches(if_none_match, document.etag):
+        if matches_etag(if_none_match, document.etag):
             return _bodiless(304, headers)
         body = document.json if media_type == JSON else document.protobuf
         return Reply([body], 200, media_type, headers | self._dated)
@@ -124,12 +124,6 @@ def _bodiless(code: int, headers: Mapping[str, str]) -> Reply:
 
 def _url(path: str, document: _Document) -> str:
     return f"/openapi/v3/{path}?hash={document.hash}"
-
-
-def _matches(if_none_match: str, etag: str) -> bool:
-    """Weakly, as If-None-Match compares."""
-    listed = [candidate.strip() for candidate in if_none_match.split(",")]
-    return "*" in listed or etag in (candidate.removeprefix("W/") for candidate in listed)
 
 
 def _in_a_year(now_s: float) -> str:

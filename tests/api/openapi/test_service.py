@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymetrics_server.api.openapi.accept import JSON, PROTOBUF_2, PROTOBUF_3, chosen, takes_gzip
+from pymetrics_server.api.negotiation import JSON
+from pymetrics_server.api.openapi.accept import PROTOBUF_2, PROTOBUF_3, chosen, takes_gzip
 from pymetrics_server.api.openapi.service import OpenAPI
 from pymetrics_server.api.reply import Reply
 from pymetrics_server.version import GIT_VERSION

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.cluster.real.processes import direct_environment
+from tests.programs import direct_environment
 
 Object = dict[str, Any]
 

@@ -20,7 +20,7 @@ from tests.cluster.real.client import Kubectl
 from tests.cluster.real.control_plane import ControlPlane
 from tests.cluster.real.deployed import GROUP, VERSIONS, Deployed
 from tests.cluster.real.kubelets import Gate, Kubelets, Node, register
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 NODES = 2
 PODS = 3
@@ -57,6 +57,8 @@ def _own_or_none(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster |
         server.start()
         server.register()
         yield Cluster(control_plane, server, nodes)
+        errors = [line for line in server.process.log_lines if line.startswith(("E", "F", "Traceback"))]
+        assert [line for line in errors if "invalid bearer token" not in line] == []  # the tests' own doing
     finally:
         server.stop()
         kubelets.stop()

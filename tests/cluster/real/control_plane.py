@@ -14,7 +14,7 @@ from pymetrics_server.standin.pki import FRONT_PROXY_NAME, PairFiles, client_con
 from pymetrics_server.x509 import issue, make_ca
 from tests.cluster.real.assets import Assets
 from tests.cluster.real.client import Api, Kubectl, Object
-from tests.cluster.real.processes import Program, free_port
+from tests.programs import Program, free_port
 
 SERVER_ACCOUNT = "system:serviceaccount:kube-system:metrics-server"
 

@@ -16,7 +16,7 @@ from pymetrics_server.standin.pki import client_context
 from pymetrics_server.x509 import issue, make_ca
 from tests.cluster.real.client import Api, Object
 from tests.cluster.real.control_plane import ControlPlane
-from tests.cluster.real.processes import Program, free_port
+from tests.programs import Program, free_port
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "base"
 VERSIONS = ("v1", "v1beta1")

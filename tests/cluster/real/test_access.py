@@ -6,7 +6,7 @@ from tests.cluster.real.client import Kubectl, Object
 from tests.cluster.real.conftest import Cluster
 from tests.cluster.real.control_plane import SERVER_ACCOUNT
 from tests.cluster.real.deployed import GROUP
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 _NODES = f"/apis/{GROUP}/v1beta1/nodes"
 _READER = "--clusterrole=system:aggregated-metrics-reader"
@@ -117,10 +117,3 @@ def test_the_server_needs_no_right_beyond_its_manifests(own: Cluster) -> None:
         "subjectaccessreviews",
         "tokenreviews",
     }
-
-
-def test_the_server_logs_no_error(own: Cluster) -> None:
-    lines = own.server.process.log_lines
-    assert lines
-    errors = [line for line in lines if line.startswith(("E", "F", "Traceback"))]
-    assert [line for line in errors if "invalid bearer token" not in line] == []  # the tests' own doing

@@ -7,7 +7,7 @@ import pytest
 from tests.cluster.real.client import Object
 from tests.cluster.real.conftest import Cluster
 from tests.cluster.real.kubelets import run_pod
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 _NAMESPACE = "scaled"
 _REQUEST = "100m"

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.real.client import Object
 from tests.cluster.real.conftest import Cluster, freshness
 from tests.cluster.real.deployed import GROUP, VERSIONS
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 _TIMEOUT_S = 100
 _KINDS = {"NodeMetrics", "NodeMetricsList", "PodMetrics", "PodMetricsList"}

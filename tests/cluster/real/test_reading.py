@@ -8,7 +8,7 @@ import yaml
 from tests.cluster.real.client import Kubectl
 from tests.cluster.real.conftest import available
 from tests.cluster.real.deployed import GROUP, VERSIONS
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 both_versions = pytest.mark.parametrize("version", VERSIONS)
 

@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.real.client import Object
 from tests.cluster.real.conftest import Cluster, freshness, until_available
 from tests.cluster.real.deployed import GROUP, VERSIONS
-from tests.cluster.real.processes import until
+from tests.programs import until
 
 pytestmark = pytest.mark.timeout(300)
 

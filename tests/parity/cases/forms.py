@@ -93,7 +93,7 @@ ACCEPTS = (
     "*",
     "*/json",
     "application/yaml;q=0.5, text/html",
-)  # fmt: skip
+)
 
 
 def _accepts() -> Iterator[Request]:
@@ -171,7 +171,7 @@ def _group_discovery() -> Iterator[Request]:
         "application/*;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
         f"text/html,{AGGREGATED_V2}",
         f"{AGGREGATED_V2};pretty=1",
-    )  # fmt: skip
+    )
     yield from each("aggregated", ("/apis",), *map(accepting, accepts))
     yield from each(
         "aggregated", ("/apis", "/apis/"), *map(accepting, (AGGREGATED_V2, AGGREGATED_PROTOBUF)), user="alice"

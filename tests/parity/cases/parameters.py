@@ -146,7 +146,7 @@ def _list_options() -> Iterator[Request]:
         "labelSelector===&fieldSelector=xx",
         "fieldSelector=spec.nodeName%3Dx&resourceVersionMatch=Exact",
         "includeObject=Foo",
-    )  # fmt: skip
+    )
     yield from each("options", (f"{NODES}?{query}" for query in queries))
     some = (
         "limit=1",

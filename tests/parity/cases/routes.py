@@ -117,7 +117,7 @@ def _unknown_paths() -> Iterator[Request]:
             f"{NODES}/a%2Bb",
             f"{NODES}/%3Cb%3E",
             f"{NODES}/%26amp",
-            f'{NODES}/%22quoted%22',
+            f"{NODES}/%22quoted%22",
             f"{NODES}/a:b",
             f"{NODES}/a;b",
             f"{NODES}/%",
@@ -131,7 +131,7 @@ def _unknown_paths() -> Iterator[Request]:
             "/version/x",
             "/version//",
         ),
-    )  # fmt: skip
+    )
     yield from each(
         "unknown",
         ("/nope", f"{V}/nope", f"{V}/namespaces//pods"),

@@ -51,7 +51,7 @@ GOOD_LABELS = (
     "app in (web),!tier",
     "\tapp\n",
     "A_b.C-d=E_f.G-h",
-)  # fmt: skip
+)
 
 
 BAD_LABELS = (
@@ -148,7 +148,7 @@ BAD_LABELS = (
     "app>(1)",
     "app=web,!",
     "!app,",
-)  # fmt: skip
+)
 
 
 def _label_selectors() -> Iterator[Request]:
@@ -240,7 +240,7 @@ FIELDS = (
     "é=x",
     "metadata.name=é",
     "metadata.name=web-1;x",
-)  # fmt: skip
+)
 
 
 def _field_selectors() -> Iterator[Request]:

@@ -57,7 +57,7 @@ def _tables() -> Iterator[Request]:
         f"{table()};pretty=1",
         f"{table()};charset=utf-8",
         f"text/html,{table()}",
-    )  # fmt: skip
+    )
     yield from each("table", (NODES, BARE), *map(accepting, others))
     broken = (
         f"{NODES}/zzz",

@@ -68,7 +68,7 @@ def _who_asks() -> Iterator[Request]:
         (("X-Remote-User", "bob"), ("Authorization", "Bearer made-up")),
         (("Authorization", "Bearer made-up"),),
         (),
-    )  # fmt: skip
+    )
     for sent in claims:
         yield from each("claims", (NODE_A,), sent, user="front-proxy")
     for sent in claims[:2]:
@@ -152,7 +152,7 @@ def _impersonation() -> Iterator[Request]:
         (("Impersonate-User", "system:node:node-a"),),
         (("Impersonate-User", ""),),
         (("Impersonate-User", "<b>"),),
-    )  # fmt: skip
+    )
     for user in ("master", "alice", "impersonator", "anonymous"):
         for sent in sets:
             yield from each("impersonation", (NODE_A,), sent, user=user)
