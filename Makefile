@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify update bench parity clean
+.PHONY: help demo test verify update bench parity fuzz audit clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,10 @@ demo: $(VENV)/.run  ## this machine as a cluster: kubectl top on its own process
 test: $(VENV)/.dev $(NODE)/.clients  ## all tests
 	@PYTHONASYNCIODEBUG= $(BIN)/python -m pytest $(ARGS)
 
-verify: $(VENV)/.dev  ## format, lint, types, import contracts, generated files
+verify: $(VENV)/.dev  ## format, lint, security lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
+	@$(BIN)/bandit -q -c pyproject.toml -r pymetrics_server
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 	@$(BIN)/python -m pytest -q tests/test_repo.py
@@ -34,6 +35,16 @@ bench: $(VENV)/.dev  ## measure the server on a simulated fleet (NODES=1000 PEER
 
 parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to/metrics-server)
 	@PARITY_PEER=$(PEER) $(BIN)/python -m tests.parity $(ARGS)
+
+fuzz: $(VENV)/.dev  ## headers, tokens and certificates from chance bytes (SECONDS=600); better with `pip install atheris`
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+# A package that the index does not know is one that was not audited: only an audit of all of them says so much.
+audit: $(VENV)/.dev  ## known faults of what is installed; needs PyPI, or ARGS='-s osv'
+	@packages=$$(mktemp) && trap 'rm -f $$packages' EXIT && \
+	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable > $$packages && \
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $$packages $(ARGS) || \
+	{ echo "No clean audit: either faults are listed above, or the advisory service was not reached."; exit 1; }
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

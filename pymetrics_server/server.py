@@ -7,11 +7,11 @@ wait for the cluster. The port answers from the first moment: until kube-apiserv
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -19,8 +19,12 @@ from prometheus_client import CollectorRegistry
 from pymetrics_server.api.app import App
 from pymetrics_server.api.health import Check
 from pymetrics_server.api.routes import Routes
+from pymetrics_server.auth.audit import AuditTrail
 from pymetrics_server.auth.authenticator import Authenticator
 from pymetrics_server.auth.authorizer import Authorizer
+from pymetrics_server.auth.cafiles import CaFile
+from pymetrics_server.auth.expiry import Expiry
+from pymetrics_server.auth.impersonation import Impersonation
 from pymetrics_server.auth.trust import Trust, TrustSource
 from pymetrics_server.clock import Clock, SystemClock
 from pymetrics_server.cluster.configmap import ConfigMapWatch, RequestHeaderConfig
@@ -30,12 +34,13 @@ from pymetrics_server.cluster.informer import node_informer, pod_informer
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
-from pymetrics_server.kubelet.tls import KubeletTLS, client_context
+from pymetrics_server.kubelet.tls import FollowedContext, KubeletTLS
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.options import Options, flag_texts
 from pymetrics_server.scraper import Scraper
 from pymetrics_server.serving.certificates import ServingCertificate
+from pymetrics_server.serving.limits import limits_of
 from pymetrics_server.serving.listener import SecureListener
 from pymetrics_server.serving.peer import peer_chain_der
 from pymetrics_server.store import Store
@@ -65,9 +70,10 @@ class Server:
                 connections[path] = Connection(await _delegated(what, path, clock), _USER_AGENT, clock)
         for connection in connections.values():
             closing.push_async_callback(connection.close)
-        kubelets = _kubelet_client(options, listing, clock)
+        kubelet_tls = FollowedContext.of(_kubelet_tls(options, listing))
+        kubelets = KubeletClient(_kubelet_settings(options), kubelet_tls, listing.bearer_token, clock)
         closing.push_async_callback(kubelets.close)
-        server = cls(options, clock, _serving_certificate(options, clock), connections, kubelets)
+        server = cls(options, clock, _serving_certificate(options, clock), connections, kubelets, kubelet_tls)
         closing.push_async_callback(server._authenticator.close)
         closing.push_async_callback(server._authorizer.close)
         return server
@@ -79,9 +85,11 @@ class Server:
         serving: ServingCertificate,
         connections: Mapping[str, Connection],
         kubelets: KubeletClient,
+        kubelet_tls: FollowedContext | None,
     ) -> None:
         self._options = options
         self._clock = clock
+        self._kubelet_tls = kubelet_tls
         self._stopping = asyncio.Event()
         listing = connections[options.kubeconfig]
         self._nodes = node_informer(listing)
@@ -102,19 +110,35 @@ class Server:
         self._nodes.subscribe(self._scraper.upsert, lambda node: self._scraper.remove(node.name))
 
         authenticating = connections[options.authentication_kubeconfig]
-        self._trust = TrustSource(_trust_of_flags(options))
+        self._client_ca = _ca_file(options.client_ca_file, "client", "client-ca-bundle")
+        self._requestheader_ca = _ca_file(
+            options.requestheader_client_ca_file, "request-header", "request-header"
+        )
+        self._trust = TrustSource(
+            Trust(
+                requestheader_ca_pem=_pem(self._requestheader_ca),
+                client_ca_pem=_pem(self._client_ca),
+                allowed_names=options.requestheader_allowed_names,
+                username_headers=options.requestheader_username_headers,
+                group_headers=options.requestheader_group_headers,
+                extra_headers_prefix=options.requestheader_extra_headers_prefix,
+                uid_headers=options.requestheader_uid_headers,
+            )
+        )
         self._trust_watch = (
             None
             if options.authentication_skip_lookup
             else ConfigMapWatch(authenticating, self._take_up_configmap)
         )
-        self._listener = SecureListener(serving, min_version=options.tls_min_version)
+        self._listener = _secure_listener(serving, options)
         self._take_up(self._trust.current)
+        self._expiry = Expiry(self._telemetry)
         self._authenticator = Authenticator(
             self._trust,
             Reviews(authenticating),
             clock,
             token_ttl_ns=options.authentication_token_webhook_cache_ttl_ns,
+            expiry=self._expiry,
         )
         self._authorizer = Authorizer(
             Reviews(connections[options.authorization_kubeconfig]),
@@ -139,6 +163,8 @@ class Server:
             routes=routes,
             authenticator=self._authenticator,
             authorizer=self._authorizer,
+            impersonation=Impersonation(self._authorizer),
+            audit_trail=AuditTrail(clock),
             peer_chain=peer_chain_der,
             telemetry=self._telemetry,
             clock=clock,
@@ -150,7 +176,12 @@ class Server:
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; a second one ends the process at once. Raises ListenError."""
-        await self._listener.start(self._app, self._options.bind_address, self._options.secure_port)
+        await self._listener.start(
+            self._app,
+            self._options.bind_address,
+            self._options.secure_port,
+            share_port=self._options.permit_port_sharing,
+        )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -180,17 +211,20 @@ class Server:
         """What nobody tells us of: files that were replaced, and how much is stored."""
         while True:
             self._listener.reload_certificate_if_changed()
+            if self._kubelet_tls is not None:
+                self._kubelet_tls.reload_if_changed()
+            self._take_up_ca_files()
+            self._expiry.look(self._trust.current.requestheader_ca_pem, self._clock.now_ns())
             self._telemetry.publish_in_flight()
             self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns()))
             await self._clock.sleep(_HOUSEKEEPING_INTERVAL_S)
 
     def _take_up_configmap(self, found: RequestHeaderConfig) -> None:
         """Flags go before the ConfigMap, each authenticator's as a whole."""
-        options = self._options
         trust = self._trust.current
-        if not options.client_ca_file:
+        if self._client_ca is None:
             trust = replace(trust, client_ca_pem=found.client_ca_pem)
-        if not options.requestheader_client_ca_file:
+        if self._requestheader_ca is None:
             trust = replace(
                 trust,
                 requestheader_ca_pem=found.requestheader_ca_pem,
@@ -201,6 +235,15 @@ class Server:
                 uid_headers=found.uid_headers,
             )
         self._take_up(trust)
+
+    def _take_up_ca_files(self) -> None:
+        trust = self._trust.current
+        if self._client_ca is not None and self._client_ca.reload_if_changed():
+            trust = replace(trust, client_ca_pem=self._client_ca.pem)
+        if self._requestheader_ca is not None and self._requestheader_ca.reload_if_changed():
+            trust = replace(trust, requestheader_ca_pem=self._requestheader_ca.pem)
+        if trust is not self._trust.current:
+            self._take_up(trust)
 
     def _take_up(self, trust: Trust) -> None:
         self._trust.replace(trust)
@@ -278,9 +321,22 @@ def _serving_certificate(options: Options, clock: Clock) -> ServingCertificate:
     return ServingCertificate.self_signed(options.cert_dir, options.bind_address, clock.now_ns())
 
 
-def _kubelet_client(options: Options, credentials: Credentials, clock: Clock) -> KubeletClient:
+def _secure_listener(certificate: ServingCertificate, options: Options) -> SecureListener:
+    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return SecureListener(
+        certificate,
+        sni=[
+            ServingCertificate.for_names(p.cert_file, p.key_file, p.names) for p in options.tls_sni_cert_key
+        ],
+        min_version=options.tls_min_version,
+        cipher_suites=options.tls_cipher_suites,
+        limits=limits_of(options.request_timeout_ns / 1e9, open_files),
+    )
+
+
+def _kubelet_tls(options: Options, credentials: Credentials) -> KubeletTLS:
     """Kubelets are shown what kube-apiserver is shown, and trusted as it is, where no flag says otherwise."""
-    tls = KubeletTLS(
+    return KubeletTLS(
         insecure=options.kubelet_insecure_tls
         or (credentials.insecure_skip_tls_verify and not options.kubelet_certificate_authority),
         ca_file=options.kubelet_certificate_authority or credentials.ca_file or "",
@@ -288,7 +344,10 @@ def _kubelet_client(options: Options, credentials: Credentials, clock: Clock) ->
         client_key_file=options.kubelet_client_key or credentials.client_key_file or "",
         completely_insecure=options.deprecated_kubelet_completely_insecure,
     )
-    settings = KubeletSettings(
+
+
+def _kubelet_settings(options: Options) -> KubeletSettings:
+    return KubeletSettings(
         preferred_address_types=options.kubelet_preferred_address_types,
         port=options.kubelet_port,
         use_node_status_port=options.kubelet_use_node_status_port,
@@ -297,26 +356,11 @@ def _kubelet_client(options: Options, credentials: Credentials, clock: Clock) ->
         completely_insecure=options.deprecated_kubelet_completely_insecure,
         user_agent=_USER_AGENT,
     )
-    return KubeletClient(settings, client_context(tls), credentials.bearer_token, clock)
 
 
-def _trust_of_flags(options: Options) -> Trust:
-    return Trust(
-        requestheader_ca_pem=_bundle("request-header", options.requestheader_client_ca_file),
-        client_ca_pem=_bundle("client", options.client_ca_file),
-        allowed_names=options.requestheader_allowed_names,
-        username_headers=options.requestheader_username_headers,
-        group_headers=options.requestheader_group_headers,
-        extra_headers_prefix=options.requestheader_extra_headers_prefix,
-        uid_headers=options.requestheader_uid_headers,
-    )
+def _ca_file(path: str, what: str, name: str) -> CaFile | None:
+    return CaFile(path, what, name) if path else None
 
 
-def _bundle(what: str, path: str) -> bytes:
-    if not path:
-        return b""
-    try:
-        return Path(path).read_bytes()
-    except OSError as err:
-        reason = (err.strerror or str(err)).lower()
-        raise ConfigError(f"unable to load {what} CA provider: open {path}: {reason}") from err
+def _pem(file: CaFile | None) -> bytes:
+    return b"" if file is None else file.pem

@@ -30,6 +30,11 @@ _REQUEST_BUCKETS_S = (
     *(2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60),
 )
 _REQUEST_LABELS = ("verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
+#: kube-apiserver's for what is left of a client's certificate: half an hour to a year.
+_CERTIFICATE_BUCKETS_S = (
+    *(0, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400, 172_800, 345_600, 604_800),
+    *(2_592_000, 7_776_000, 15_552_000, 31_104_000),
+)
 _TERMINATION_LABELS = tuple(label for label in _REQUEST_LABELS if label != "dry_run")
 _COMPONENT = "apiserver"  # as kube-apiserver's library names every server that is built on it
 _TOO_MANY_REQUESTS = 429
@@ -236,6 +241,24 @@ class Telemetry:
         self._in_flight = self._most_in_flight = 0
         self._requests = _Requests()
         registry.register(self._requests)
+        certificates = Histograms(
+            "apiserver_client_certificate_expiration_seconds",
+            "[ALPHA] Distribution of the remaining lifetime on the certificate used to authenticate a request.",
+            _CERTIFICATE_BUCKETS_S,
+        )
+        registry.register(certificates)
+        self._client_certificates = certificates.of()
+        self._front_proxy_until = Gauge(
+            "pymetrics_server_front_proxy_certificate_expiration_seconds",
+            "When the first of the front-proxy certificates seen within the last hour ends, in seconds since "
+            "unix epoch; 0 where none was seen",
+            registry=registry,
+        )
+        self._front_proxy_ca_until = Gauge(
+            "pymetrics_server_front_proxy_ca_expiration_seconds",
+            "When the last of the requestheader CAs ends, in seconds since unix epoch; 0 where there is none",
+            registry=registry,
+        )
         PlatformCollector(registry)
         ProcessCollector(registry=registry)
 
@@ -294,6 +317,15 @@ class Telemetry:
         """`scope` is cluster, namespace, resource or nothing; a 429 counts as a termination, too."""
         labels = (verb, "", group, version, resource, subresource, scope, _COMPONENT)
         self._requests.observe(labels, code, duration_s)
+
+    def observe_client_certificate(self, remaining_s: float) -> None:
+        """A request was let in by a client's certificate that holds for so long."""
+        self._client_certificates.observe(remaining_s)
+
+    def set_front_proxy_expiration(self, certificate_s: float, ca_s: float) -> None:
+        """Since the epoch; 0 where nothing is known."""
+        self._front_proxy_until.set(certificate_s)
+        self._front_proxy_ca_until.set(ca_s)
 
     def exposition(self) -> bytes:
         """Everything, in the Prometheus text format (CONTENT_TYPE)."""

@@ -99,6 +99,31 @@ apiserver_request_total{code="200",component="apiserver",dry_run="",group="metri
 # TYPE apiserver_request_terminations_total counter
 # HELP apiserver_request_duration_seconds [STABLE] Time to answer a request, by verb, resource and scope
 # TYPE apiserver_request_duration_seconds histogram
+# HELP apiserver_client_certificate_expiration_seconds [ALPHA] Distribution of the remaining lifetime on the certificate used to authenticate a request.
+# TYPE apiserver_client_certificate_expiration_seconds histogram
+apiserver_client_certificate_expiration_seconds_bucket{le="0"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="1800"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="3600"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="7200"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="21600"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="43200"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="86400"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="172800"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="345600"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="604800"} 0.0
+apiserver_client_certificate_expiration_seconds_bucket{le="2.592e+06"} 1.0
+apiserver_client_certificate_expiration_seconds_bucket{le="7.776e+06"} 1.0
+apiserver_client_certificate_expiration_seconds_bucket{le="1.5552e+07"} 1.0
+apiserver_client_certificate_expiration_seconds_bucket{le="3.1104e+07"} 1.0
+apiserver_client_certificate_expiration_seconds_bucket{le="+Inf"} 1.0
+apiserver_client_certificate_expiration_seconds_count 1.0
+apiserver_client_certificate_expiration_seconds_sum 604801.0
+# HELP pymetrics_server_front_proxy_certificate_expiration_seconds When the first of the front-proxy certificates seen within the last hour ends, in seconds since unix epoch; 0 where none was seen
+# TYPE pymetrics_server_front_proxy_certificate_expiration_seconds gauge
+pymetrics_server_front_proxy_certificate_expiration_seconds 1.79e+09
+# HELP pymetrics_server_front_proxy_ca_expiration_seconds When the last of the requestheader CAs ends, in seconds since unix epoch; 0 where there is none
+# TYPE pymetrics_server_front_proxy_ca_expiration_seconds gauge
+pymetrics_server_front_proxy_ca_expiration_seconds 2.1e+09
 """
 
 
@@ -118,6 +143,8 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
     shown.observe_freshness([8, 1_790_000_000])
     shown.set_points(nodes=3, containers=40)
     shown.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 200, 0.004, scope="namespace")
+    shown.observe_client_certificate(604_801)
+    shown.set_front_proxy_expiration(1_790_000_000, 2_100_000_000)
     of_requests = [one for one in lines(shown) if one.startswith("apiserver_request_duration_seconds_")]
     assert [one for one in lines(shown) if one not in of_requests] == GOLDEN.splitlines()
     labels = (

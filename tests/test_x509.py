@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymetrics_server.errors import UntrustedError
-from pymetrics_server.x509 import Pair, bundle_der, describe, issue, make_ca, prove, subject_of
+from pymetrics_server.x509 import (
+    Pair,
+    bundle_der,
+    bundle_until_ns,
+    describe,
+    issue,
+    make_ca,
+    prove,
+    subject_of,
+)
 from tests.fakes.certificates import ANY, CLIENT, SERVER, authority, certificate, der
 
 NOW_NS = 1_790_000_000_000_000_000
@@ -225,3 +234,13 @@ def test_the_cas_of_real_clusters_are_read_and_vouch_for_themselves_alone(path: 
         assert prove((ca_der,), own, NOW_NS).subject == subject_of(ca_der)
         with pytest.raises(UntrustedError, match="unknown authority"):
             prove((ca_der,), other, NOW_NS)
+
+
+def test_a_proof_tells_when_the_leaf_itself_ends_and_a_bundle_when_its_last_ca_does() -> None:
+    ca = certificate("ca", NOW_NS, ca=True, may_sign=True, ends_in_h=2)
+    leaf = certificate("leaf", NOW_NS, ca, ends_in_h=5)
+    proof = prove(der(leaf), ca.cert_pem, NOW_NS)
+    assert proof.leaf_until_ns - proof.valid_until_ns == 3 * 3600 * 10**9
+    longer = certificate("longer", NOW_NS, ca=True, ends_in_h=9)
+    assert bundle_until_ns(ca.cert_pem + longer.cert_pem) - proof.valid_until_ns == 7 * 3600 * 10**9
+    assert bundle_until_ns(b"") == 0

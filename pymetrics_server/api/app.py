@@ -14,7 +14,7 @@ from aiohttp import web
 from pymetrics_server.api.cors import compile_origins, cors_headers, hsts_headers, preflight_reply
 from pymetrics_server.api.debugflags import LONGEST_BODY_BYTES
 from pymetrics_server.api.exchange import Exchange
-from pymetrics_server.api.interfaces import Authenticator, Authorizer, PeerChain
+from pymetrics_server.api.interfaces import AuditTrail, Authenticator, Authorizer, Impersonation, PeerChain
 from pymetrics_server.api.reply import NOSNIFF, Reply, text_reply
 from pymetrics_server.api.request import HEALTH_ENDPOINTS, VERSIONS, Route, Target, first, parse_target
 from pymetrics_server.api.routes import Routes
@@ -52,7 +52,7 @@ _SUBRESOURCES = {
     Route.FLAGZ: "/flagz",
 }
 _BLANK_TOKEN = (
-    '299 - "the provided Authorization header contains extra space before the bearer token, and is ignored"'
+    '299 - "the provided Authorization header contains extra space before the bearer token, and is ignored"'  # noqa: S105  a warning about tokens
 )
 _FAREWELL_S = 1.0  # for an answer that was ready only as its deadline passed
 _PANIC = "This request caused apiserver to panic. Look in the logs for details."
@@ -70,6 +70,8 @@ class App:
         routes: Routes,
         authenticator: Authenticator,
         authorizer: Authorizer,
+        impersonation: Impersonation | None = None,
+        audit_trail: AuditTrail | None = None,
         peer_chain: PeerChain,
         telemetry: Telemetry,
         clock: Clock,
@@ -81,6 +83,8 @@ class App:
         self._routes = routes
         self._authenticator = authenticator
         self._authorizer = authorizer
+        self._impersonation = impersonation
+        self._audit_trail = audit_trail
         self._peer_chain = peer_chain
         self._telemetry = telemetry
         self._clock = clock
@@ -171,8 +175,16 @@ class App:
                 request.headers, self._peer_chain(request.transport)
             )
         except UnauthorizedError as err:
-            log.error("Unable to authenticate the request", err)
+            self._refused(request, exchange, 401, f"Unable to authenticate the request: {err}")
             raise unauthorized() from err
+        if self._impersonation is not None:
+            try:
+                user = await self._impersonation.acting(user, request.headers)
+            except StatusError as status:
+                self._refused(request, exchange, status.code, "may not impersonate", user)
+                return exchange.failed(status, NOSNIFF)
+            except PymetricsError as err:
+                return _undecided(request, err)
         if user.name == ANONYMOUS and _has_blank_token(exchange.header("Authorization")):
             exchange.warning = _BLANK_TOKEN
         if not self._admits(user, exchange):
@@ -182,14 +194,32 @@ class App:
             decision = await self._authorizer.authorize(user, attributes)
         except PymetricsError as err:
             log.error("Authorization failed", err, user=user.name, path=attributes.path)
-            return text_reply(
-                _html_free(f"Internal Server Error: {go_quote(request.raw_path)}: {err}\n"), 500
-            )
+            return _undecided(request, err)
         if not decision.allowed:
+            self._refused(request, exchange, 403, "not allowed", user)
             return exchange.failed(forbidden(attributes, user, decision.reason), NOSNIFF)
         if exchange.target.route is Route.VERBOSITY:
             exchange.body = await _body(request)
         return await self._routes.reply(exchange)
+
+    def _refused(
+        self,
+        request: web.BaseRequest,
+        exchange: Exchange,
+        code: int,
+        reason: str,
+        user: UserInfo | None = None,
+    ) -> None:
+        if self._audit_trail is None:
+            return
+        self._audit_trail.refused(
+            code,
+            reason,
+            request.remote or "",
+            self._peer_chain(request.transport),
+            "" if user is None else user.name,
+            f"{exchange.target.attributes.verb} {exchange.target.attributes.path}",
+        )
 
     def _admits(self, user: UserInfo, exchange: Exchange) -> bool:
         """Probes are always let in: a server that is merely busy must not be restarted."""
@@ -267,6 +297,10 @@ async def _body(request: web.BaseRequest) -> bytes:
 def _has_blank_token(authorization: str) -> bool:
     scheme, *rest = authorization.strip().split(" ", 2)
     return scheme.lower() == "bearer" and len(rest) == 2 and not rest[0]
+
+
+def _undecided(request: web.BaseRequest, err: PymetricsError) -> Reply:
+    return text_reply(_html_free(f"Internal Server Error: {go_quote(request.raw_path)}: {err}\n"), 500)
 
 
 def _html_free(text: str) -> str:

@@ -54,6 +54,26 @@ class Authorizer(Protocol):
         ...
 
 
+class Impersonation(Protocol):
+    async def acting(self, user: UserInfo, headers: CIMultiDictProxy[str]) -> UserInfo:
+        """Whom the user speaks as. Raises StatusError 403, and a PymetricsError for a 500."""
+        ...
+
+
+class AuditTrail(Protocol):
+    def refused(
+        self,
+        code: int,
+        reason: str,
+        peer: str,
+        chain_der: tuple[bytes, ...],
+        user: str = "",
+        asked: str = "",
+    ) -> None:
+        """None of these tells of what is secret."""
+        ...
+
+
 class Selector(Protocol):
     def matches(self, labels: Mapping[str, str], /) -> bool: ...
 

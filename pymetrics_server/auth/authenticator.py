@@ -11,6 +11,7 @@ from multidict import CIMultiDictProxy
 
 from pymetrics_server.auth import clientcert, requestheader
 from pymetrics_server.auth.bearer import BearerTokens, TokenReviewer
+from pymetrics_server.auth.expiry import Expiry
 from pymetrics_server.auth.trust import TrustSource
 from pymetrics_server.auth.ttlcache import TtlCache
 from pymetrics_server.clock import Clock
@@ -37,8 +38,11 @@ class Authenticator:
         *,
         token_ttl_ns: int = 10_000_000_000,
         anonymous: bool = True,
+        expiry: Expiry | None = None,
     ) -> None:
         self._trust = trust
+        self._clock = clock
+        self._expiry = expiry
         self._tokens = BearerTokens(reviewer, clock, token_ttl_ns)
         self._proofs = _Proofs(clock)
         self._anonymous = anonymous
@@ -74,13 +78,19 @@ class Authenticator:
             return self._proofs.proven(chain, ca_pem, trust.generation)
 
         try:
-            user = requestheader.authenticate(headers, chain_der, trust, proven)
-            if user is not None:
+            if (found := requestheader.authenticate(headers, chain_der, trust, proven)) is not None:
+                user, proof = found
+                if self._expiry is not None:
+                    self._expiry.front_proxy(proof, self._clock.now_ns())
                 return user
         except UnauthorizedError as err:
             refusals.append(str(err))
         try:
-            return clientcert.authenticate(chain_der, trust, proven)
+            if (found := clientcert.authenticate(chain_der, trust, proven)) is not None:
+                user, proof = found
+                if self._expiry is not None:
+                    self._expiry.client(proof, self._clock.now_ns())
+                return user
         except UnauthorizedError as err:
             refusals.append(str(err))
         return None

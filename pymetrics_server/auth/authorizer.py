@@ -1,6 +1,7 @@
 """May they: system:masters always, some paths always, else kube-apiserver says (SubjectAccessReview)."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ from pymetrics_server.meta.identity import MASTERS_GROUP, Attributes, Decision, 
 log = Logger(__name__)
 
 _MAX_KEPT = 8192
-_MAX_KEPT_SPEC_BYTES = 10_000  # a longer question is asked anew each time, so that 8192 of them stay small
+_MAX_KEPT_ATTRIBUTES = 10_000  # characters; a longer question is asked anew each time
 
 
 class AccessReviewAnswer(Protocol):
@@ -60,11 +61,12 @@ class Authorizer:
             return Decision(allowed=True)
         if not attributes.is_resource_request and attributes.path in self._always_allowed:
             return Decision(allowed=True)
-        key = msgspec.json.encode((user, attributes), order="deterministic")
         try:
-            if len(key) >= _MAX_KEPT_SPEC_BYTES:
-                return await self._review(user, attributes)
-            return await self._reviews.get(key, lambda: self._review(user, attributes))
+            if _length(attributes) >= _MAX_KEPT_ATTRIBUTES:
+                return await self._reviews.get_anew(lambda: self._review(user, attributes))
+            # A hash, so that a user of a thousand groups is remembered, too, and takes no more room than others.
+            key = blake2b(msgspec.json.encode((user, attributes), order="deterministic"), digest_size=32)
+            return await self._reviews.get(key.digest(), lambda: self._review(user, attributes))
         except ApiserverError as err:
             log.error("Failed to make webhook authorizer request", err)
             raise AuthorizationError(str(err)) from err
@@ -82,6 +84,10 @@ class Authorizer:
 
     def _kept_ns(self, decision: Decision) -> int:
         return self._allow_ttl_ns if decision.allowed else self._deny_ttl_ns
+
+
+def _length(attributes: Attributes) -> int:
+    return sum(map(len, msgspec.structs.astuple(attributes)))
 
 
 class _Paths:

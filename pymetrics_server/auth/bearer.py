@@ -59,13 +59,13 @@ class BearerTokens:
         try:
             answer = await self._reviews.get(key, lambda: self._review(token))
         except ApiserverError as err:
-            log.error("Failed to make webhook authenticator request", err)
-            raise UnauthorizedError(f"the token could not be reviewed: {err}") from err
+            said = _without(token, str(err))
+            log.error("Failed to make webhook authenticator request", said)
+            raise UnauthorizedError(f"the token could not be reviewed: {said}") from None
         if answer.authenticated and answer.user is not None:
             return answer.user
-        raise UnauthorizedError(
-            ", ".join(["invalid bearer token", *([answer.error] if answer.error else [])])
-        )
+        said = _without(token, answer.error)
+        raise UnauthorizedError(f"invalid bearer token, {said}" if said else "invalid bearer token")
 
     async def close(self) -> None:
         await self._reviews.close()
@@ -76,6 +76,11 @@ class BearerTokens:
     def _kept_ns(self, answer: TokenReviewAnswer) -> int:
         """A rejection with a message may be a passing failure of whoever judged."""
         return 0 if answer.error and not answer.authenticated else self._ttl_ns
+
+
+def _without(token: str, said: str) -> str:
+    """Whoever judged the token may have quoted it, and what is said is logged."""
+    return said.replace(token, "(token)")
 
 
 def token_in(headers: CIMultiDictProxy[str]) -> str:

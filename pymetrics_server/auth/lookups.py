@@ -7,6 +7,9 @@ from typing import Any, Generic, TypeVar
 from pymetrics_server.auth.ttlcache import TtlCache
 from pymetrics_server.clock import Clock
 
+#: Whoever asks with made-up tokens must not take every socket; a kube-apiserver in order answers in milliseconds.
+_MAX_AT_ONCE = 100
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -20,6 +23,7 @@ class Lookups(Generic[K, V]):
         self._clock = clock
         self._answers: TtlCache[K, V] = TtlCache(max_entries)
         self._under_way: dict[K, asyncio.Task[V]] = {}
+        self._slots = asyncio.Semaphore(_MAX_AT_ONCE)
 
     async def get(self, key: K, ask: Callable[[], Coroutine[Any, Any, V]]) -> V:
         """`ask` runs as a task of its own, so that the first to ask may leave without taking the answer along."""
@@ -28,11 +32,16 @@ class Lookups(Generic[K, V]):
             return kept
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.create_task(ask(), name=self._name)
+            task = asyncio.create_task(self.get_anew(ask), name=self._name)
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._done(key, done))
         await asyncio.wait([task])
         return task.result()
+
+    async def get_anew(self, ask: Callable[[], Coroutine[Any, Any, V]]) -> V:
+        """Neither from what is kept nor to be kept; one of at most a hundred that are asked at once."""
+        async with self._slots:
+            return await ask()
 
     async def close(self) -> None:
         tasks = list(self._under_way.values())

@@ -28,6 +28,8 @@ AUTHENTICATION_CONFIGMAP = Resource(
     missing_is_empty=True,
 )
 
+_ALLOWED_NAMES = "requestheader-allowed-names"
+
 _names = msgspec.json.Decoder(tuple[str, ...] | None)
 
 
@@ -103,7 +105,10 @@ class ConfigMapWatch:
 
 
 def read(data: Mapping[str, str], previous: RequestHeaderConfig) -> RequestHeaderConfig:
-    """A list that is no JSON array of strings keeps its previous value."""
+    """A list that is no JSON array of strings keeps its previous value. At first sight there is none, and no list
+    of names would allow every name: the front proxy's CA is left out then.
+    """
+    unreadable: set[str] = set()
 
     def names(key: str, before: tuple[str, ...]) -> tuple[str, ...]:
         text = data.get(key, "")
@@ -113,12 +118,15 @@ def read(data: Mapping[str, str], previous: RequestHeaderConfig) -> RequestHeade
             return _names.decode(text) or ()
         except msgspec.MsgspecError as err:
             log.error(f"{_NAMESPACE}/{_NAME} failed with", err, key=key)
+            unreadable.add(key)
             return before
 
+    allowed_names = names(_ALLOWED_NAMES, previous.allowed_names)
+    believed = _ALLOWED_NAMES not in unreadable or previous.requestheader_ca_pem
     return RequestHeaderConfig(
         client_ca_pem=data.get("client-ca-file", "").encode(),
-        requestheader_ca_pem=data.get("requestheader-client-ca-file", "").encode(),
-        allowed_names=names("requestheader-allowed-names", previous.allowed_names),
+        requestheader_ca_pem=data.get("requestheader-client-ca-file", "").encode() if believed else b"",
+        allowed_names=allowed_names,
         username_headers=names("requestheader-username-headers", previous.username_headers),
         group_headers=names("requestheader-group-headers", previous.group_headers),
         extra_headers_prefix=names("requestheader-extra-headers-prefix", previous.extra_headers_prefix),

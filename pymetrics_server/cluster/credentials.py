@@ -18,8 +18,9 @@ from pymetrics_server.log import Logger
 log = Logger(__name__)
 
 SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
-_TOKEN = "BearerToken"
-_REFRESH_S = 60.0  # projected tokens rotate hourly; client-go looks once a minute
+_TOKEN = "BearerToken"  # noqa: S105  a name in kubernetes_asyncio
+_REFRESH_S = 60.0
+_LOOK_S = 1.0  # at a token's file; client-go looks once a minute, and is refused where a token is revoked
 _EXPIRY_MARGIN_S = 10.0
 _RENEWAL_TIMEOUT_S = 60.0  # every request waits for it
 
@@ -28,12 +29,22 @@ Renewal = Callable[[], Awaitable[float]]
 
 
 class Credentials:
-    """File attributes are paths or None; all may be read at any time and change when an exec plugin issues anew."""
+    """File attributes are paths or None; all may be read at any time and change when an exec plugin issues anew.
 
-    def __init__(self, settings: Settings, clock: Clock, renewal: Renewal | None = None) -> None:
+    `again_s` is how soon a renewal that failed is tried again.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        renewal: Renewal | None = None,
+        again_s: float = _EXPIRY_MARGIN_S,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._renewal = renewal
+        self._again_s = again_s
         self._due_ns = 0  # monotonic
         self._lock = asyncio.Lock()
         self._context: ssl.SSLContext | None = None
@@ -122,7 +133,7 @@ class Credentials:
             async with asyncio.timeout(_RENEWAL_TIMEOUT_S):
                 wait_s = await renewal()
         except Exception as err:  # whatever a plugin or its loader throws; the old credentials may still do
-            wait_s = _EXPIRY_MARGIN_S
+            wait_s = self._again_s
             if not self._failing:
                 log.error(
                     "Cannot renew credentials, going on with the last ones", said(err), server=self.server
@@ -174,7 +185,7 @@ async def _in_cluster(clock: Clock, environ: Mapping[str, str], directory: str) 
         ).load_and_set(settings)
     except Exception as err:  # the loader's own exception type is not importable cheaply
         raise ConfigError(f"unable to load in-cluster configuration from {directory}: {said(err)}") from err
-    credentials = Credentials(settings, clock, _token_file_renewal(token_file, settings))
+    credentials = Credentials(settings, clock, _token_file_renewal(token_file, settings), _LOOK_S)
     await credentials.start()
     credentials.ssl_context()
     return credentials
@@ -220,7 +231,7 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
         renewal = _token_file_renewal(token_file, settings)
     elif "exec" in user or "auth-provider" in user:
         renewal = _loader_renewal(loader, settings, clock)
-    credentials = Credentials(settings, clock, renewal)
+    credentials = Credentials(settings, clock, renewal, _LOOK_S if token_file else _EXPIRY_MARGIN_S)
     if token_file:
         await credentials.start()
     elif renewal is not None:
@@ -235,7 +246,7 @@ def _token_file_renewal(path: str, settings: Settings) -> Renewal:
         if not token:
             raise ConfigError(f"read empty token from file {path}")
         settings.api_key[_TOKEN] = f"Bearer {token}"
-        return _REFRESH_S
+        return _LOOK_S
 
     return read
 

@@ -140,7 +140,7 @@ class Reflector(Generic[T, K]):
         self.synced.set()
 
     async def _watch(self) -> None:
-        ends_after_s = random.randint(_WATCH_MIN_S, _WATCH_MAX_S)
+        ends_after_s = random.randint(_WATCH_MIN_S, _WATCH_MAX_S)  # noqa: S311  no secret comes of it
         params = self._params(
             watch="true",
             allowWatchBookmarks="true",
@@ -207,7 +207,7 @@ class Reflector(Generic[T, K]):
 
     async def _wait(self) -> None:
         wait_s = min(_BACKOFF_LAST_S, _BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
-        await self._clock.sleep(wait_s * random.uniform(0.8, 1.0))
+        await self._clock.sleep(wait_s * random.uniform(0.8, 1.0))  # noqa: S311  no secret comes of it
 
 
 def _hint(err: Exception, resource: Resource) -> str:

@@ -9,7 +9,7 @@ from pymetrics_server.cluster.connection import Connection
 from pymetrics_server.errors import ApiserverError
 from pymetrics_server.meta.identity import Attributes, UserInfo
 
-_TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
+_TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"  # noqa: S105  a path
 _ACCESS_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews?timeout=10s"
 
 _DEADLINE_S = 10.0
@@ -75,7 +75,7 @@ class Reviews:
         answer = await self._post(_TOKEN_REVIEWS, body)
         try:
             status = _token_review.decode(answer).status or _TokenStatus()
-        except msgspec.MsgspecError as err:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as err:
             raise ApiserverError(f"kube-apiserver answered with what is no TokenReview: {err}") from err
         user = status.user if status.authenticated else None
         return TokenReviewResult(
@@ -94,7 +94,7 @@ class Reviews:
         answer = await self._post(_ACCESS_REVIEWS, body)
         try:
             status = _access_review.decode(answer).status or _AccessStatus()
-        except msgspec.MsgspecError as err:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as err:
             raise ApiserverError(
                 f"kube-apiserver answered with what is no SubjectAccessReview: {err}"
             ) from err
@@ -114,7 +114,7 @@ class Reviews:
             try:
                 return await self._connection.post_json(path, body, max(left_s, _SHORTEST_ATTEMPT_S))
             except ApiserverError as err:
-                pause_s = wait_s * (1 + _BACKOFF_JITTER * random.random())
+                pause_s = wait_s * (1 + _BACKOFF_JITTER * random.random())  # noqa: S311  no secret comes of it
                 left_s = (ends_ns - self._clock.monotonic_ns()) / 1e9
                 if not _passing(err) or attempt == _ATTEMPTS or left_s <= pause_s:
                     raise

@@ -1,11 +1,15 @@
 """How kubelets are trusted, and what they are shown: flags and kubeconfig data become one SSLContext."""
 
+import os
 import ssl
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pymetrics_server.errors import ConfigError
+from pymetrics_server.log import Logger
+
+log = Logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,3 +101,55 @@ def _words(err: OSError) -> str:
             return "the key is not the certificate's"
         return f"it is not usable PEM ({(err.reason or str(err)).lower().replace('_', ' ')})"
     return err.strerror or str(err)
+
+
+class FollowedContext(ssl.SSLContext):
+    """Kubelets' TLS. New connections begin with what its files held when they were last looked at."""
+
+    _tls: KubeletTLS
+    _seen: tuple[object, ...]
+    _current: ssl.SSLContext
+
+    @classmethod
+    def of(cls, tls: KubeletTLS) -> "FollowedContext | None":
+        """None for plain HTTP. Raises ConfigError."""
+        seen = _signature(tls)
+        if (current := client_context(tls)) is None:
+            return None
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context._tls, context._seen, context._current = tls, seen, current
+        return context
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        return self._current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+
+    def reload_if_changed(self) -> None:
+        """Files that do not belong together are left until one of them changes again, and said once."""
+        if (seen := _signature(self._tls)) == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._current = client_context(self._tls) or self._current
+        except ConfigError as err:
+            log.error("Keeping the kubelets' TLS of before: the new files cannot be used", err)
+        else:
+            log.info("Kubelets' CA and client certificate taken up")
+
+
+def _signature(tls: KubeletTLS) -> tuple[object, ...]:
+    """Differs once a file was changed or replaced."""
+    found: list[object] = []
+    for path in (tls.ca_file, tls.client_cert_file, tls.client_key_file):
+        try:
+            stat = os.stat(path) if path else None
+        except OSError:
+            stat = None
+        found.append(stat and (stat.st_mtime_ns, stat.st_ino, stat.st_size))
+    return tuple(found)

@@ -102,7 +102,7 @@ class _LabelParser:
     def parse(self) -> list[Requirement]:
         found: list[Requirement] = []
         while (token := self._peek()) != _END:
-            if token != "!" and token in _SYMBOLS:
+            if token != "!" and token in _SYMBOLS:  # noqa: S105  of a grammar
                 raise SelectorError(f"found '{token}', expected: !, identifier, or 'end of string'")
             try:
                 found.append(self._requirement())
@@ -164,7 +164,7 @@ class _LabelParser:
                     return values
                 if following != ",":
                     raise SelectorError(f"found '{following}', expected: ',' or ')'")
-            elif token == ",":
+            elif token == ",":  # noqa: S105  of a grammar
                 if not values:
                     values.add("")
                 following = self._peek()

@@ -7,14 +7,14 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from pymetrics_server.options.flags import Options, effective_flags
+from pymetrics_server.options.flags import NamedCertKey, Options, effective_flags
 from pymetrics_server.options.grammar import UsageError, read_arguments
 from pymetrics_server.options.inert import inert_flags
 from pymetrics_server.options.shown import flag_texts
 from pymetrics_server.options.usage import help_text, usage_text
 from pymetrics_server.options.validate import violations
 
-__all__ = ["Options", "UsageError", "flag_texts", "help_text", "parse", "usage_text"]
+__all__ = ["NamedCertKey", "Options", "UsageError", "flag_texts", "help_text", "parse", "usage_text"]
 
 
 def parse(argv: Sequence[str]) -> Options:

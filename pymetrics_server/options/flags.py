@@ -10,7 +10,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-Value = bool | int | float | str | tuple[str, ...]
+
+@dataclass(frozen=True, slots=True)
+class NamedCertKey:
+    """A pair of files; `names` is what TLS clients ask for it by, () what its certificate says."""
+
+    cert_file: str
+    key_file: str
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.cert_file},{self.key_file}" + (f":{','.join(self.names)}" if self.names else "")
+
+
+Value = bool | int | float | str | tuple[str, ...] | tuple[NamedCertKey, ...]
 
 _SECOND_NS = 1_000_000_000
 _SHORTEST_MAX_AGE_NS = 60 * _SECOND_NS
@@ -35,6 +48,7 @@ class Kind(Enum):
     DURATION = "duration"
     IP = "ip"
     LEVEL = "Level"
+    NAMED_CERT_KEYS = "namedCertKey"  # one each time the flag is given
 
 
 class Group(Enum):
@@ -171,7 +185,10 @@ class Options:
     )
 
     bind_address: str = _flag(
-        Kind.IP, "0.0.0.0", Group.SERVING, "The address to listen on; 0.0.0.0 or :: for all."
+        Kind.IP,
+        "0.0.0.0",  # noqa: S104  metrics-server's default
+        Group.SERVING,
+        "The address to listen on; 0.0.0.0 or :: for all.",
     )
     cert_dir: str = _flag(
         Kind.TEXT,
@@ -179,9 +196,22 @@ class Options:
         Group.SERVING,
         "Where the self-signed certificate is kept; not used where --tls-cert-file is given.",
     )
+    permit_port_sharing: bool = _flag(
+        Kind.BOOL,
+        False,
+        Group.SERVING,
+        "Let several instances listen on the same address and port (SO_REUSEPORT).",
+    )
     secure_port: int = _flag(Kind.INT, 443, Group.SERVING, "The port to serve HTTPS on.")
     tls_cert_file: str = _flag(
         Kind.TEXT, "", Group.SERVING, "Path of the serving certificate, with its intermediates behind it."
+    )
+    tls_cipher_suites: tuple[str, ...] = _flag(
+        Kind.TEXTS,
+        (),
+        Group.SERVING,
+        "Cipher suites of TLS 1.2, by Go's names (e.g. TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256); none given: "
+        "OpenSSL's choice. Those of TLS 1.3 are always on.",
     )
     tls_min_version: str = _flag(
         Kind.TEXT,
@@ -190,6 +220,14 @@ class Options:
         "Lowest TLS version: VersionTLS10, VersionTLS11, VersionTLS12, VersionTLS13.",
     )
     tls_private_key_file: str = _flag(Kind.TEXT, "", Group.SERVING, "Path of the key of --tls-cert-file.")
+    tls_sni_cert_key: tuple[NamedCertKey, ...] = _flag(
+        Kind.NAMED_CERT_KEYS,
+        (),
+        Group.SERVING,
+        "Paths of a further certificate and its key, and the names that clients ask for it by; without names, "
+        "those in the certificate (e.g. a.crt,a.key:metrics.example,*.example). May be given several times: "
+        "named before found, earlier before later.",
+    )
 
     authentication_kubeconfig: str = _flag(
         Kind.TEXT, "", Group.AUTHENTICATION, "Path of the kubeconfig for TokenReviews (default: in-cluster)."

@@ -8,11 +8,12 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.meta.duration import parse_go
 from pymetrics_server.meta.quote import go_quote
-from pymetrics_server.options.flags import Flag, Kind, Value
+from pymetrics_server.options.flags import Flag, Kind, NamedCertKey, Value
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -89,7 +90,7 @@ def _set(flag: Flag, text: str, values: dict[str, Value]) -> None:
         raise UsageError(f"invalid argument {go_quote(text)} for {go_quote(shown)} flag: {err}") from None
     before = values.get(flag.name)
     if isinstance(before, tuple) and isinstance(value, tuple):
-        value = before + value
+        value = cast("Value", (*before, *value))  # both of the flag's kind
     values[flag.name] = value
 
 
@@ -146,6 +147,18 @@ def _read_texts(text: str) -> tuple[str, ...]:
     return tuple(rows[0]) if rows else ()
 
 
+def _read_named_cert_key(text: str) -> tuple[NamedCertKey, ...]:
+    """k8s.io/component-base: https://pkg.go.dev/k8s.io/component-base/cli/flag#NamedCertKey"""
+    files, colon, listed = text.partition(":")
+    if colon and not listed.strip():
+        raise ValueError("empty names list is not allowed")
+    paths = [path.strip() for path in files.split(",")]
+    if len(paths) != 2:
+        raise ValueError("expected comma separated certificate and key file paths")
+    names = tuple(name.strip() for name in listed.split(",")) if colon else ()
+    return (NamedCertKey(paths[0], paths[1], names),)
+
+
 def _read_ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text.strip()))
@@ -166,4 +179,5 @@ _READERS: Mapping[Kind, Callable[[str], Value]] = {
     Kind.DURATION: parse_go,
     Kind.IP: _read_ip,
     Kind.LEVEL: _read_level,
+    Kind.NAMED_CERT_KEYS: _read_named_cert_key,
 }

@@ -67,11 +67,8 @@ _LOG_LINES_ARE_NOT_BUFFERED = {
 _NOT_BUILT = {
     "livez-grace-period": Kind.DURATION,
     "permit-address-sharing": Kind.BOOL,
-    "permit-port-sharing": Kind.BOOL,
     "shutdown-send-retry-after": Kind.BOOL,
-    "tls-cipher-suites": Kind.TEXTS,
     "tls-curve-preferences": Kind.TEXTS,
-    "tls-sni-cert-key": Kind.TEXT,
 }
 
 _REASONS = {

@@ -20,8 +20,10 @@ def go_text(flag: Flag, value: Value) -> str:
     match value:
         case bool():
             return "true" if value else "false"
+        case tuple() if flag.kind is Kind.NAMED_CERT_KEYS:
+            return f"[{';'.join(map(str, value))}]"
         case tuple():
-            return f"[{_comma_separated(value)}]"
+            return f"[{_comma_separated(tuple(map(str, value)))}]"
         case int() if flag.kind is Kind.DURATION:
             return format_go(value)
         case _:

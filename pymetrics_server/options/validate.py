@@ -10,6 +10,25 @@ from pymetrics_server.options.origins import cors_violation, hsts_violation
 
 KUBELET_ENDPOINTS = ("auto", "summary", "resource")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
+_AES = (
+    "AES_128_GCM_SHA256",
+    "AES_256_GCM_SHA384",
+    "AES_128_CBC_SHA256",
+    "AES_128_CBC_SHA",
+    "AES_256_CBC_SHA",
+)
+_CHACHA = ("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305")
+#: Go's names of what OpenSSL can do.
+TLS_CIPHER_SUITES = frozenset(
+    {
+        *(f"TLS_ECDHE_RSA_WITH_{cipher}" for cipher in (*_AES, *_CHACHA)),
+        *(f"TLS_ECDHE_ECDSA_WITH_{cipher}" for cipher in (*_AES, *_CHACHA)),
+        *(f"TLS_RSA_WITH_{cipher}" for cipher in _AES),
+        "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384",
+        "TLS_CHACHA20_POLY1305_SHA256",
+    }
+)
 LOGGING_FORMATS = ("text", "json")
 _SHORTEST_RESOLUTION_NS = 10_000_000_000
 _HIGHEST_PORT = 65_535
@@ -104,7 +123,11 @@ def _generic_violations(options: Options, inert: Mapping[str, Value]) -> list[st
 
 def _start_violations(options: Options) -> list[str]:
     """What metrics-server stumbles over later in its start, and our own flags."""
-    found: list[str] = []
+    found = [
+        f"Cipher suite {name} not supported or doesn't exist"
+        for name in options.tls_cipher_suites
+        if name not in TLS_CIPHER_SUITES
+    ]
     if options.tls_min_version and options.tls_min_version not in TLS_VERSIONS:
         found.append(f"unknown tls version {go_quote(options.tls_min_version)}")
     if not 0 <= options.secure_port <= _HIGHEST_PORT:

@@ -6,9 +6,13 @@ thrown away. It is reused as it is found, however old, and never renewed.
 
 import ipaddress
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.log import Logger
@@ -18,6 +22,9 @@ from pymetrics_server.x509 import Pair, issue, make_ca
 log = Logger(__name__)
 
 _SELF_SIGNED_DAYS = 365
+_SUBDOMAIN = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)  # RFC 1123
 
 
 class ServingCertificate(msgspec.Struct, frozen=True):
@@ -25,6 +32,14 @@ class ServingCertificate(msgspec.Struct, frozen=True):
 
     cert_file: Path
     key_file: Path
+    #: What SNI may ask for it by; none: `names_in`.
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def for_names(cls, cert_file: str, key_file: str, names: Sequence[str]) -> "ServingCertificate":
+        """One of --tls-sni-cert-key."""
+        certificate = cls(Path(cert_file), Path(key_file), tuple(names))
+        return _proven(certificate, "--tls-sni-cert-key", "failed to load SNI cert and key")
 
     @classmethod
     def from_files(cls, cert_file: str, key_file: str) -> "ServingCertificate":
@@ -68,16 +83,35 @@ class ServingCertificate(msgspec.Struct, frozen=True):
         return tuple((s.st_mtime_ns, s.st_ino, s.st_size) for s in stats)
 
 
-def _proven(certificate: ServingCertificate, flags: str) -> ServingCertificate:
+def names_in(pair: Pair) -> list[str]:
+    """Of the leaf: its common name where that could be a host's, and its DNS names. IP addresses are none, as in Go."""
+    leaf = x509.load_pem_x509_certificate(pair.cert_pem)
+    common_names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    try:
+        alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return [n for n in common_names if _is_host(n)]
+    return [*filter(_is_host, common_names), *alternative.get_values_for_type(x509.DNSName)]
+
+
+def _is_host(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name == "*" or _SUBDOMAIN.fullmatch(name.removeprefix("*.")) is not None
+    return False
+
+
+def _proven(
+    certificate: ServingCertificate, flags: str, failed: str = "unable to load server certificate"
+) -> ServingCertificate:
     try:
         context_of(certificate.read())
     except OSError as err:
-        raise ConfigError(
-            f"unable to load server certificate: open {err.filename}: {err.strerror or err} ({flags})"
-        ) from err
+        raise ConfigError(f"{failed}: open {err.filename}: {err.strerror or err} ({flags})") from err
     except PairError as err:
         raise ConfigError(
-            f"unable to load server certificate: {certificate.cert_file} and {certificate.key_file} "
+            f"{failed}: {certificate.cert_file} and {certificate.key_file} "
             f"are not a certificate and its key: {err} ({flags})"
         ) from err
     return certificate

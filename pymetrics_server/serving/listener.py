@@ -1,30 +1,35 @@
-"""The HTTPS listener: binds, follows CAs and serving certificate as they change, and ends without cutting anyone off."""
+"""The HTTPS listener: lets clients in, follows CAs and serving certificates as they change, and ends without cutting
+anyone off.
+
+It accepts by itself instead of through the loop's server: one connection for each turn of the loop, so that
+any number of handshakes leaves every other turn to the requests of those who are in; the address is known
+before anything is spent on it; and what a handshake failed over is told.
+"""
 
 import asyncio
-import errno
-import ipaddress
-import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from pymetrics_server.errors import ListenError, UntrustedError
+from pymetrics_server.errors import UntrustedError
 from pymetrics_server.log import Logger
+from pymetrics_server.serving.bind import bind, plain_ip, shown_address
 from pymetrics_server.serving.certificates import ServingCertificate
+from pymetrics_server.serving.connection import HttpConnection
+from pymetrics_server.serving.contexts import ServingContexts
+from pymetrics_server.serving.guests import Guests
+from pymetrics_server.serving.handshakes import Refusals, bear_names_that_are_no_text
+from pymetrics_server.serving.limits import Limits
 from pymetrics_server.serving.peer import peer_chain_der
-from pymetrics_server.serving.tls import PairError, Refusals, SwappedContext, context_of
 from pymetrics_server.x509 import Pair, bundle_der
 
 log = Logger(__name__)
 
-_KEEPALIVE_TIMEOUT_S = 90.0
-_HANDSHAKE_TIMEOUT_S = 10.0
 _TLS_SHUTDOWN_TIMEOUT_S = 2.0
-_MAX_HEADER_BYTES = 1 << 18  # of one header; a user's groups and extras come as headers, many of them
-_MAX_HEADERS = 4096
-_BACKLOG = 512
+_PAUSE_AFTER_FAILURE_S = 0.2
+_LONGEST_SWEEP_INTERVAL_S = 5.0
 
 HttpHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -35,31 +40,43 @@ class SecureListener:
     """
 
     def __init__(
-        self, certificate: ServingCertificate, *, min_version: str = "", cipher_suites: Sequence[str] = ()
+        self,
+        certificate: ServingCertificate,
+        *,
+        sni: Sequence[ServingCertificate] = (),
+        min_version: str = "",
+        cipher_suites: Sequence[str] = (),
+        limits: Limits | None = None,
     ) -> None:
-        """Raises ConfigError where a name is unknown; the certificate was proven when it was made."""
-        self._certificate = certificate
-        self._min_version = min_version
-        self._cipher_suites = tuple(cipher_suites)
-        self._seen = certificate.signature()
-        self._pair = certificate.read()
+        """Raises ConfigError where a name is unknown; the certificates were proven when they were made."""
+        self._contexts = ServingContexts(
+            certificate, sni, min_version=min_version, cipher_suites=cipher_suites
+        )
+        self._limits = limits or Limits()
+        self._guests = Guests(self._limits)
+        self._refusals = Refusals()
         self._ca_pem = (b"", b"")
-        self._ca_der: tuple[bytes, ...] = ()
-        self._context = SwappedContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.current = self._build(self._pair, self._ca_der)
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._http: web.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._reads_names = bool(sni)
+        self._no_longer_bear: Callable[[], None] | None = None
 
     @property
     def port(self) -> int:
-        """The port bound; 0 before start."""
-        sockets = self._server.sockets if self._server is not None else ()
-        return int(sockets[0].getsockname()[1]) if sockets else 0
+        """The port bound; 0 before start and after stop."""
+        return int(self._listening.getsockname()[1]) if self._listening is not None else 0
 
     @property
     def serving_pair(self) -> Pair:
-        """What new handshakes show."""
-        return self._pair
+        """What new handshakes show, where SNI does not ask for another."""
+        return self._contexts.pair
+
+    @property
+    def connections(self) -> int:
+        """Open, those in their handshake among them."""
+        return len(self._guests)
 
     def set_trust(self, requestheader_ca_pem: bytes, client_ca_pem: bytes) -> None:
         """The CAs whose clients may connect with a certificate; bundles that cannot be read leave those of before."""
@@ -67,31 +84,17 @@ class SecureListener:
             return
         try:
             ca_der = tuple(dict.fromkeys((*bundle_der(requestheader_ca_pem), *bundle_der(client_ca_pem))))
-            context = self._build(self._pair, ca_der)
+            self._contexts.set_ca(ca_der)
         except (UntrustedError, ssl.SSLError) as err:
             log.error("Keeping the client CAs of before: the new ones cannot be read", err)
             return
         self._ca_pem = (requestheader_ca_pem, client_ca_pem)
-        self._ca_der = ca_der
-        self._context.current = context
+        self._refusals.forget()
         log.info("Client CAs taken up", count=len(ca_der))
 
     def reload_certificate_if_changed(self) -> bool:
         """Whether a new pair was taken up. A pair half written is left for the next call, and said once."""
-        signature = self._certificate.signature()
-        if signature == self._seen:
-            return False
-        self._seen = signature
-        try:
-            pair = self._certificate.read()
-            context = self._build(pair, self._ca_der)
-        except (OSError, PairError) as err:
-            log.error("Keeping the serving certificate of before: the new one cannot be used", err)
-            return False
-        self._pair = pair
-        self._context.current = context
-        log.info("Serving certificate taken up", file=self._certificate.cert_file)
-        return True
+        return self._contexts.reload_if_changed()
 
     async def start(self, handler: HttpHandler, host: str, port: int, *, share_port: bool = False) -> None:
         """share_port: --permit-port-sharing. Raises ListenError."""
@@ -103,36 +106,102 @@ class SecureListener:
                 response.force_close()
             return response
 
-        self._http = web.Server(
-            answered,
-            access_log=None,
-            keepalive_timeout=_KEEPALIVE_TIMEOUT_S,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADERS,
-        )
-        bound = _bind(host, port, share_port=share_port)
-        self._server = await asyncio.get_running_loop().create_server(
-            self._http,
-            sock=bound,
-            ssl=self._context,
-            ssl_handshake_timeout=_HANDSHAKE_TIMEOUT_S,
-            ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT_S,
-            backlog=_BACKLOG,
-        )
-        log.info("Serving securely", address=_address(host, self.port))
+        self._listening = bind(host, port, share_port=share_port)
+        self._http = web.Server(answered)
+        if self._reads_names:
+            self._no_longer_bear = bear_names_that_are_no_text()
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._accept(self._listening, self._http), name="accepting connections"),
+            loop.create_task(self._sweep(), name="sweeping up"),
+        ]
+        log.info("Serving securely", address=shown_address(host, self.port))
 
     async def stop(self, drain_s: float) -> None:
         """Accepts no more, closes idle connections, waits up to drain_s for requests under way."""
-        server, http = self._server, self._http
-        if server is None or http is None:
+        listening, http = self._listening, self._http
+        if listening is None or http is None:
             return
-        address = server.sockets[0].getsockname() if server.sockets else ("", 0)
-        self._server = None
-        server.close()
+        self._listening = None
+        accepting, sweeping = self._tasks
+        await _end(accepting)
+        address = listening.getsockname()
+        listening.close()
+        for handshake in list(self._handshakes):
+            await _end(handshake)
+        if self._no_longer_bear is not None:
+            self._no_longer_bear()
         http.pre_shutdown()
         await http.shutdown(drain_s)
-        log.info("Stopped listening", address=_address(address[0], address[1]))
+        await _end(sweeping)
+        log.info("Stopped listening", address=shown_address(address[0], address[1]))
+
+    async def _accept(self, listening: socket.socket, http: web.Server) -> None:
+        loop = asyncio.get_running_loop()
+        failing = False
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except ConnectionAbortedError:
+                await asyncio.sleep(0)
+            except OSError as err:
+                if not failing:
+                    log.error("No connection can be accepted: is the limit of open files too low?", err)
+                failing = True
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE_S)
+            else:
+                failing = False
+                self._begin(accepted, plain_ip(str(address[0])), http)
+                await asyncio.sleep(0)
+
+    def _begin(self, accepted: socket.socket, peer: str, http: web.Server) -> None:
+        if not self._guests.make_room(peer):
+            accepted.close()
+            return
+        connection = HttpConnection(http, peer, self._limits, self._guests.remove)
+        self._guests.add(connection)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._handshakes.discard(task)
+            if connection.handshake is not None:  # cancelled before it began
+                accepted.close()
+                self._guests.remove(connection)
+            if not task.cancelled() and (err := task.exception()) is not None:
+                log.error("A handshake failed in a way of its own", err, peer=peer)
+
+        handshake = asyncio.get_running_loop().create_task(
+            self._shake_hands(accepted, connection), name="handshake"
+        )
+        connection.handshake = handshake
+        self._handshakes.add(handshake)
+        handshake.add_done_callback(ended)
+
+    async def _shake_hands(self, accepted: socket.socket, connection: HttpConnection) -> None:
+        try:
+            local_ip = plain_ip(str(accepted.getsockname()[0]))
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=self._contexts.of_address(local_ip),
+                ssl_handshake_timeout=self._limits.handshake_timeout_s,
+                ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT_S,
+            )
+        except OSError as err:
+            if not connection.is_made:
+                self._refusals.add(err, connection.peer)
+        finally:
+            connection.handshake = None
+            if not connection.is_made:
+                self._guests.remove(connection)
+
+    async def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        shortest_s = min(self._limits.head_timeout_s, self._limits.unread_timeout_s)
+        interval_s = min(_LONGEST_SWEEP_INTERVAL_S, shortest_s / 4)
+        while True:
+            await asyncio.sleep(interval_s)
+            self._guests.cut_overdue(loop.time())
+            self._contexts.forget_sessions()
 
     def _is_outdated(self, transport: asyncio.Transport | None) -> bool:
         """Whether the client was not asked for a certificate by the CAs of now: kept alive, it would stay nobody for
@@ -141,53 +210,9 @@ class SecureListener:
         connection = None if transport is None else transport.get_extra_info("ssl_object")
         if not isinstance(connection, ssl.SSLObject) or peer_chain_der(transport):
             return False
-        return not self._ca_der or connection.context is not self._context.current
-
-    def _build(self, pair: Pair, ca_der: tuple[bytes, ...]) -> ssl.SSLContext:
-        return context_of(
-            pair,
-            ca_der=ca_der,
-            min_version=self._min_version,
-            cipher_suites=self._cipher_suites,
-            refusals=Refusals(),
-        )
+        return not self._contexts.ca_der or not self._contexts.is_current(connection)
 
 
-def _bind(host: str, port: int, *, share_port: bool) -> socket.socket:
-    """A wildcard of either family listens on both, as Go's does: the default must serve IPv6-only clusters."""
-    try:
-        if _is_wildcard(host) and socket.has_dualstack_ipv6():
-            try:
-                return _listening("::", port, socket.AF_INET6, dualstack=True, share_port=share_port)
-            except OSError as err:
-                if err.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                    raise
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return _listening(host, port, family, dualstack=False, share_port=share_port)
-    except (OSError, OverflowError) as err:
-        address = _address(host, port)
-        number = err.errno if isinstance(err, OSError) else None
-        reason = os.strerror(number).lower() if number and number > 0 else str(err)
-        raise ListenError(
-            f"failed to create listener: failed to listen on {address}: listen tcp {address}: bind: {reason} "
-            "(--secure-port and --bind-address say where to listen)"
-        ) from err
-
-
-def _listening(
-    host: str, port: int, family: socket.AddressFamily, *, dualstack: bool, share_port: bool
-) -> socket.socket:
-    return socket.create_server(
-        (host, port), family=family, backlog=_BACKLOG, reuse_port=share_port, dualstack_ipv6=dualstack
-    )
-
-
-def _is_wildcard(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return host == ""
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -14,10 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from pymetrics_server.errors import ConfigError
-from pymetrics_server.log import Logger
 from pymetrics_server.x509 import Pair
-
-log = Logger(__name__)
 
 _NO_CHECK_TIME = (
     0x200000  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h; the ssl module has no name for it
@@ -35,77 +32,31 @@ class PairError(Exception):
     """Certificate and key cannot be read, or do not belong together."""
 
 
-class Refusals:
-    """Says once why handshakes fail over a client's certificate: the peer itself only hears of an alert."""
+class ServerContext(ssl.SSLContext):
+    """It remembers for whom clients are asked; the same object tells that it was the same occasion."""
 
-    def __init__(self) -> None:
-        self._said: set[str] = set()
-
-    def add(self, reason: str) -> None:
-        if reason not in self._said:
-            self._said.add(reason)
-            log.warning(
-                "A client's certificate was refused in the TLS handshake: if it is kube-apiserver's, compare its "
-                "front-proxy CA with ConfigMap kube-system/extension-apiserver-authentication",
-                reason=reason,
-            )
-
-
-class _Connection(ssl.SSLObject):
-    def do_handshake(self) -> None:
-        try:
-            super().do_handshake()
-        except ssl.SSLCertVerificationError as err:
-            context = self.context
-            if isinstance(context, _ServerContext) and context.refusals is not None:
-                context.refusals.add(err.verify_message)
-            raise
-
-
-class _ServerContext(ssl.SSLContext):
-    sslobject_class = _Connection
-    refusals: Refusals | None = None
-
-
-class SwappedContext(ssl.SSLContext):
-    """What the event loop is given: each new connection is begun with `current`, whole.
-
-    An sni_callback could only swap part of it: whether a certificate is asked for is copied from the first
-    context before the callback runs.
-    """
-
-    current: ssl.SSLContext
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        return self.current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+    ca_der: tuple[bytes, ...] = ()
 
 
 def context_of(
     pair: Pair,
     *,
-    ca_der: Sequence[bytes] = (),
+    ca_der: tuple[bytes, ...] = (),
     min_version: str = "",
     cipher_suites: Sequence[str] = (),
-    refusals: Refusals | None = None,
-) -> ssl.SSLContext:
+) -> ServerContext:
     """min_version and cipher_suites in Go's names (ConfigError). Raises PairError."""
-    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
-    context.refusals = refusals
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context.ca_der = ca_der
     context.minimum_version = minimum_version(min_version)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_RENEGOTIATION
-    # A resumed session would bring back a certificate without its intermediates, and nothing verifies it anew.
+    # Nothing verifies a resumed session's certificate anew. TLS 1.3 thus resumes none; a 1.2 client may by the
+    # session's number, which OpenSSL remembers with the whole chain for as long as the context lives.
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    if cipher_suites:
-        context.set_ciphers(openssl_ciphers(cipher_suites))
+    if ciphers := openssl_ciphers(cipher_suites):
+        context.set_ciphers(ciphers)
     try:
         with _as_file(pair.cert_pem + b"\n" + pair.key_pem) as path:
             context.load_cert_chain(path, password=_no_password)
@@ -126,28 +77,36 @@ def minimum_version(name: str) -> ssl.TLSVersion:
 
 
 def openssl_ciphers(names: Sequence[str]) -> str:
-    """TLS 1.3 suites are not up for choice, in Go neither: naming one is no mistake and has no effect."""
-    known = {
-        f"TLS_{exchange}_WITH_{cipher}": f"{exchange.replace('_', '-')}-{openssl_name}"
-        for exchange in ("ECDHE_RSA", "ECDHE_ECDSA")
-        for cipher, openssl_name in _CIPHERS.items()
-    }
+    """ "" for OpenSSL's own choice. Raises ConfigError.
+
+    TLS 1.3 suites are not up for choice, in Go neither: naming one is no mistake and has no effect.
+    """
     chosen = []
     for name in names:
-        if name in known:
-            chosen.append(known[name])
+        if name in _CIPHERS:
+            chosen.append(_CIPHERS[name])
         elif name not in _TLS13_SUITES:
             raise ConfigError(f"Cipher suite {name} not supported or doesn't exist")
-    return ":".join(chosen) or "DEFAULT"
+    return ":".join(chosen)
 
 
-_CIPHERS = {
+_AES = {
     "AES_128_GCM_SHA256": "AES128-GCM-SHA256",
     "AES_256_GCM_SHA384": "AES256-GCM-SHA384",
-    "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
-    "CHACHA20_POLY1305": "CHACHA20-POLY1305",
+    "AES_128_CBC_SHA256": "AES128-SHA256",
     "AES_128_CBC_SHA": "AES128-SHA",
     "AES_256_CBC_SHA": "AES256-SHA",
+}
+_CHACHA = {"CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305", "CHACHA20_POLY1305": "CHACHA20-POLY1305"}
+#: By Go's name. RC4 and 3DES, which Go still knows, are in no OpenSSL of these days.
+_CIPHERS = {
+    f"TLS_{exchange}_WITH_{cipher}": f"{prefix}{openssl_name}"
+    for exchange, prefix, ciphers in (
+        ("ECDHE_RSA", "ECDHE-RSA-", _AES | _CHACHA),
+        ("ECDHE_ECDSA", "ECDHE-ECDSA-", _AES | _CHACHA),
+        ("RSA", "", _AES),
+    )
+    for cipher, openssl_name in ciphers.items()
 }
 _TLS13_SUITES = frozenset(
     {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"}

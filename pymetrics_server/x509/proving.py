@@ -16,7 +16,6 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from pymetrics_server.errors import UntrustedError
@@ -26,6 +25,7 @@ _MAX_CERTIFICATES = 8  # of a chain, leaf and anchor included
 _MAX_SIGNATURE_CHECKS = 100  # per proof, as in crypto/x509: chains can be built to cost exponential time
 _MALFORMED = (
     ValueError,
+    TypeError,  # a name that is a BIT STRING
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
@@ -60,6 +60,7 @@ class Proven(msgspec.Struct, frozen=True):
     subject: Subject
     valid_from_ns: int
     valid_until_ns: int
+    leaf_until_ns: int
 
 
 def prove(chain_der: Sequence[bytes], ca_pem: bytes, now_ns: int) -> Proven:
@@ -76,6 +77,7 @@ def prove(chain_der: Sequence[bytes], ca_pem: bytes, now_ns: int) -> Proven:
         _subject(chain[0]),
         max(_ns(c.not_valid_before_utc) for c in chain),
         min(_ns(c.not_valid_after_utc) for c in chain),
+        _ns(chain[0].not_valid_after_utc),
     )
 
 
@@ -95,6 +97,11 @@ def describe(der: bytes) -> str:
 def bundle_der(ca_pem: bytes) -> tuple[bytes, ...]:
     """The certificates of a PEM bundle; one that cannot be read spoils it all (UntrustedError)."""
     return tuple(c.public_bytes(serialization.Encoding.DER) for c in _bundle(ca_pem))
+
+
+def bundle_until_ns(ca_pem: bytes) -> int:
+    """When the last CA of a bundle ends; 0 where there is none. Raises UntrustedError."""
+    return max((_ns(c.not_valid_after_utc) for c in _bundle(ca_pem)), default=0)
 
 
 class _Walk:
@@ -247,19 +254,15 @@ def _bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
 def _parsed(load: Callable[[], list[x509.Certificate]], what: str) -> tuple[x509.Certificate, ...]:
     """cryptography reads a certificate's parts when they are first asked for: all are asked for here."""
     try:
-        with _any_serial_number():
+        # k3s and minikube give their CAs serial number 0, others names longer than X.509 allows.
+        with warnings.catch_warnings(action="ignore"):
             certificates = tuple(load())
-        for cert in certificates:
-            _ = cert.subject, cert.issuer, cert.not_valid_before_utc, cert.not_valid_after_utc
-            _ = cert.version, cert.extensions
+            for cert in certificates:
+                _ = cert.subject, cert.issuer, cert.not_valid_before_utc, cert.not_valid_after_utc
+                _ = cert.version, cert.extensions
     except _MALFORMED as err:
         raise UntrustedError(f"x509: malformed {what}: {err}") from err
     return certificates
-
-
-def _any_serial_number() -> "warnings.catch_warnings[None]":
-    """k3s and minikube give their CAs serial number 0, which cryptography warns of."""
-    return warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning)
 
 
 def _ns(at: datetime) -> int:

@@ -244,6 +244,27 @@ async def test_the_same_token_at_once_is_asked_about_once_and_outlives_who_asked
     assert reviewer.asked == ["good"]
 
 
+async def test_made_up_tokens_are_reviewed_a_hundred_at_once_and_the_rest_after_them(
+    who: Authenticator, reviewer: Reviewer
+) -> None:
+    reviewer.open.clear()
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(_refused(who, f"made-up-{i}")) for i in range(300)]
+        await settle()
+        assert len(reviewer.asked) == 100
+        reviewer.open.set()
+    assert all(task.result() for task in asking)
+    assert len(reviewer.asked) == 300
+
+
+async def _refused(who: Authenticator, token: str) -> bool:
+    try:
+        await who.authenticate(bearer(token), ())
+    except UnauthorizedError:
+        return True
+    return False
+
+
 async def test_tokens_are_not_kept_in_the_clear(who: Authenticator) -> None:
     await who.authenticate(bearer("good"), ())
     assert "good" not in str(vars(who._tokens._reviews._answers))

@@ -149,9 +149,19 @@ async def test_an_answer_holds_for_exactly_the_user_and_the_question_it_was_give
 
 
 async def test_overlong_questions_are_not_kept(may: Authorizer, reviewer: Reviewer) -> None:
+    overlong = Attributes("get", "/" + "x" * 10_000)
     for _ in range(2):
-        await may.authorize(UserInfo("x" * 10_000), NODES)
+        await may.authorize(BOB, overlong)
     assert len(reviewer.asked) == 2
+
+
+async def test_a_user_of_a_thousand_groups_is_remembered_in_no_more_room_than_others(
+    may: Authorizer, reviewer: Reviewer
+) -> None:
+    for _ in range(2):
+        await may.authorize(UserInfo("x", tuple(f"group-{i}" for i in range(1000))), NODES)
+    assert len(reviewer.asked) == 1
+    assert {len(key) for key in may._reviews._answers._entries} == {32}
 
 
 async def test_the_same_question_at_once_is_asked_once(may: Authorizer, reviewer: Reviewer) -> None:

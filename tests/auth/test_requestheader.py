@@ -19,7 +19,7 @@ def headers(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
 
 
 def proxy(common_name: str = "front-proxy-client") -> Proven:
-    return Proven(Subject(common_name, ()), 0, 1)
+    return Proven(Subject(common_name, ()), 0, 1, 1)
 
 
 ALICE = headers(("X-Remote-User", "alice"))
@@ -36,12 +36,15 @@ def test_headers_are_nobodys_word_where_no_front_proxy_ca_is_known() -> None:
 
 
 def test_an_allowed_front_proxy_names_the_user() -> None:
-    assert authenticate(ALICE, CHAIN, TRUST, lambda *_: proxy()) == UserInfo("alice")
+    assert authenticate(ALICE, CHAIN, TRUST, lambda *_: proxy()) == (UserInfo("alice"), proxy())
 
 
 def test_no_allowed_names_allow_every_name() -> None:
     trust = Trust(requestheader_ca_pem=b"ca")
-    assert authenticate(ALICE, CHAIN, trust, lambda *_: proxy("anyone")) == UserInfo("alice")
+    assert authenticate(ALICE, CHAIN, trust, lambda *_: proxy("anyone")) == (
+        UserInfo("alice"),
+        proxy("anyone"),
+    )
 
 
 def test_a_front_proxy_of_another_name_is_refused_by_name() -> None:
@@ -55,6 +58,20 @@ def test_a_certificate_that_is_not_proven_is_refused_whatever_the_headers() -> N
 
     with pytest.raises(UnauthorizedError, match="unknown authority"):
         authenticate(ALICE, CHAIN, TRUST, refuse)
+
+
+@pytest.mark.parametrize(
+    "name", ["X_Remote_User", "X-Remote_User", "X-Remote-User-", "X-Remote-Use", "XRemoteUser"]
+)
+def test_a_header_of_a_similar_name_names_nobody(name: str) -> None:
+    assert authenticate(headers((name, "admin")), CHAIN, TRUST, lambda *_: proxy()) is None
+    user = user_of(headers((name, "admin"), ("x-REMOTE-user", "alice"), ("X_Remote_Group", "g")), TRUST)
+    assert user == UserInfo("alice")
+
+
+def test_an_underscore_is_no_hyphen_in_an_extra_either() -> None:
+    sent = headers(("X-Remote-User", "a"), ("X_Remote_Extra_Scopes", "x"), ("X-Remote-Extra_Scopes", "y"))
+    assert user_of(sent, TRUST) == UserInfo("a")
 
 
 def test_a_front_proxy_that_names_nobody_has_no_opinion() -> None:

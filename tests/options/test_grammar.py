@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymetrics_server.options import Options, UsageError, parse
+from pymetrics_server.options import NamedCertKey, Options, UsageError, parse
 
 MINUTE_NS = 60 * 10**9
 MANIFEST = [
@@ -90,6 +90,22 @@ def test_the_first_list_replaces_the_default_and_later_ones_append() -> None:
     assert parse(["--authorization-always-allow-paths="]).authorization_always_allow_paths == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("foo.crt,foo.key", NamedCertKey("foo.crt", "foo.key")),
+        ("  foo.crt , foo.key    ", NamedCertKey("foo.crt", "foo.key")),
+        ("foo.crt,foo.key: abc  ", NamedCertKey("foo.crt", "foo.key", ("abc",))),
+        ("foo.crt,foo.key:abc, *.def", NamedCertKey("foo.crt", "foo.key", ("abc", "*.def"))),
+        ("foo.crt,foo.key:10.0.0.1,fd00::1", NamedCertKey("foo.crt", "foo.key", ("10.0.0.1", "fd00::1"))),
+    ],
+)
+def test_a_pair_for_sni_is_two_files_and_names_behind_a_colon(text: str, read: NamedCertKey) -> None:
+    assert parse([f"--tls-sni-cert-key={text}"]).tls_sni_cert_key == (read,)
+    again = ["--tls-sni-cert-key", text, "--tls-sni-cert-key=b,c"]
+    assert parse(again).tls_sni_cert_key == (read, NamedCertKey("b", "c"))
+
+
 def test_positional_arguments_are_ignored() -> None:
     assert parse(["what", "-", "--v=1", "ever", "--", "--no-such-flag"]) == Options(v=1)
 
@@ -133,6 +149,20 @@ def test_a_flag_without_effect_is_accepted_and_named() -> None:
         (
             ["--bind-address=here"],
             'invalid argument "here" for "--bind-address" flag: failed to parse IP: "here"',
+        ),
+        (
+            ["--tls-sni-cert-key=a"],
+            'invalid argument "a" for "--tls-sni-cert-key" flag: '
+            "expected comma separated certificate and key file paths",
+        ),
+        (
+            ["--tls-sni-cert-key=a,b,c"],
+            'invalid argument "a,b,c" for "--tls-sni-cert-key" flag: '
+            "expected comma separated certificate and key file paths",
+        ),
+        (
+            ["--tls-sni-cert-key=a,b:"],
+            'invalid argument "a,b:" for "--tls-sni-cert-key" flag: empty names list is not allowed',
         ),
         (
             ["--goaway-chance=x"],

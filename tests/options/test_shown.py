@@ -20,6 +20,12 @@ from pymetrics_server.options.flags import Kind, effective_flags
         ("--metric-resolution=90s", "metric-resolution", "1m30s"),
         ("--kubelet-insecure-tls", "kubelet-insecure-tls", "true"),
         ("-v4", "v", "4"),
+        ("", "tls-sni-cert-key", "[]"),
+        (
+            "--tls-sni-cert-key=a.crt,a.key:a.example,*.a.example --tls-sni-cert-key=b.crt,b.key",
+            "tls-sni-cert-key",
+            "[a.crt,a.key:a.example,*.a.example;b.crt,b.key]",
+        ),
         ('--requestheader-allowed-names="a,b",c', "requestheader-allowed-names", '["a,b",c]'),
     ],
 )
@@ -42,5 +48,6 @@ def test_what_is_typed_as_shown_comes_to_the_same_options() -> None:
     argv = [
         f"--{flag.name}={text[1:-1] if flag.kind is Kind.TEXTS else text}"
         for flag, text in zip(effective_flags(), flag_texts(options).values(), strict=True)
+        if flag.kind is not Kind.NAMED_CERT_KEYS  # given once for each
     ]
     assert parse(argv) == options

@@ -125,11 +125,31 @@ def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server
         ),
         (
             r"--cors-allowed-origins=^(a)\1$",
-            cors(r"error parsing regexp: invalid or unsupported Perl syntax: `\1`"),
+            cors(r"error parsing regexp: invalid or unsupported Perl syntax: `\1$`"),
+        ),
+        (
+            "--cors-allowed-origins=(?u)^a$",
+            cors("error parsing regexp: invalid or unsupported Perl syntax: `(?u`"),
+        ),
+        (
+            r"--cors-allowed-origins=^a\Z:",
+            cors(r"error parsing regexp: invalid or unsupported Perl syntax: `\Z:`"),
+        ),
+        (
+            r"--cors-allowed-origins=^https://([a-z0-9]+[.-]?)+\.example\.com$",
+            cors(
+                "a repeated group, or more than two wide repetitions, is not supported: write [a-z0-9.-]+ "
+                r"where you mean ([a-z0-9-]+\.)*"
+            ),
         ),
         (
             "--cors-allowed-origins=^[[:alpha:]]$",
-            cors("error parsing regexp: Possible nested set at position 2"),
+            cors("error parsing regexp: invalid or unsupported Perl syntax: `[[:`"),
+        ),
+        ("--tls-cipher-suites=FOO", "Cipher suite FOO not supported or doesn't exist"),
+        (
+            "--tls-min-version=TLS1.2 --tls-cipher-suites=TLS_AES_128_GCM_SHA256,TLS_RSA_WITH_RC4_128_SHA",
+            "Cipher suite TLS_RSA_WITH_RC4_128_SHA not supported or doesn't exist",
         ),
         ("--tls-min-version=TLS1.2", 'unknown tls version "TLS1.2"'),
         (
@@ -162,6 +182,8 @@ def test_only_the_first_of_several_mistakes_is_told() -> None:
         "--metric-resolution=10s --kubelet-request-timeout=9s",
         "--authorization-always-allow-paths=/healthz,/metrics*",
         "--tls-min-version=VersionTLS13",
+        "--tls-cipher-suites=TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_AES_128_GCM_SHA256",
+        "--tls-sni-cert-key=/nowhere/a.crt,/nowhere/a.key --permit-port-sharing",
         "--logging-format=json",
         "--goaway-chance=0.02",
         "--strict-transport-security-directives=max-age=31536000,includeSubDomains,preload",
