@@ -2,18 +2,23 @@
 
 First the CPU that authentication and authorization of an identity seen before take, in this process. Then how long
 kube-apiserver's aggregator waits: five connections at once, each with a handshake of its own and one question,
-once a second, while the server scrapes a simulated fleet. `--nodes 0` leaves the second out.
+once a second, while the server scrapes a simulated fleet. At last what good requests over a kept-alive connection wait
+while one core does nothing but open connections and leave after the handshake. `--nodes 0` leaves out all but the first.
 """
 
 import argparse
 import asyncio
 import json
+import multiprocessing
+import os
 import signal
+import socket
 import ssl
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from benchmarks.measure import BASE, Client, _free_port
+from benchmarks.measure import BASE, Client, Tree, _free_port
 from pymetrics_server.auth.authenticator import Authenticator
 from pymetrics_server.auth.authorizer import Authorizer
 from pymetrics_server.auth.expiry import Expiry
@@ -157,7 +162,67 @@ async def _ask_once(port: int, context: ssl.SSLContext) -> float:
     return took_s
 
 
-def _beside_a_fleet(a: argparse.Namespace) -> list[float]:
+def _hostile(port: int, until_s: float, made: "multiprocessing.sharedctypes.Synchronized[int]") -> None:
+    """Handshakes without a request, 32 at a time, on one core."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def shake_hands() -> None:
+        count = 0
+        while time.time() < until_s:
+            try:
+                with (
+                    socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
+                    context.wrap_socket(raw, server_hostname="here"),
+                ):
+                    count += 1
+            except OSError:
+                pass
+        with made.get_lock():
+            made.value += count
+
+    threads = [threading.Thread(target=shake_hands) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def good_requests_ms(port: int, token: str, seconds: float) -> list[float]:
+    """Of one kept-alive connection, a request each 5 ms; sorted."""
+    client = Client(port, token)
+    path = f"{BASE}/nodes/{client.items(f'{BASE}/nodes')[0]['metadata']['name']}"
+    ends_s, waits_ms = time.monotonic() + seconds, []
+    while time.monotonic() < ends_s:
+        began_s = time.perf_counter()
+        client.get(path)
+        waits_ms.append(1e3 * (time.perf_counter() - began_s))
+        time.sleep(0.005)
+    return sorted(waits_ms)
+
+
+def under_attack(port: int, token: str, tree: Tree, seconds: float) -> dict[str, float]:
+    quiet = good_requests_ms(port, token, seconds / 2)
+    before_bytes = tree.rss_bytes()
+    context = multiprocessing.get_context("spawn")
+    made = context.Value("i", 0)
+    attack = context.Process(target=_hostile, args=(port, time.time() + seconds + 2, made))
+    attack.start()
+    time.sleep(1)  # until its threads run
+    attacked = good_requests_ms(port, token, seconds)
+    attack.join()
+    return {
+        "good requests, quiet, p50 (ms)": statistics.median(quiet),
+        "good requests, quiet, p99 (ms)": quiet[int(len(quiet) * 0.99)],
+        "good requests, under attack, p50 (ms)": statistics.median(attacked),
+        "good requests, under attack, p99 (ms)": attacked[int(len(attacked) * 0.99)],
+        "hostile handshakes per second": made.value / (seconds + 2),
+        "memory gained under attack (MiB)": (tree.rss_bytes() - before_bytes) / 2**20,
+    }
+
+
+def _beside_a_fleet(a: argparse.Namespace) -> tuple[list[float], dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="pymetrics-bench-") as name:
         directory = Path(name)
         fleet = subprocess.Popen(
@@ -180,7 +245,8 @@ def _beside_a_fleet(a: argparse.Namespace) -> list[float]:
             with (directory / "server.log").open("wb") as log:
                 server = subprocess.Popen([sys.executable, "-m", "pymetrics_server", *flags], stderr=log)
             _wait_for(port, told["token"], a.nodes)
-            return asyncio.run(aggregators_waits_s(port, directory / "pki", a.batches))
+            waits_s = asyncio.run(aggregators_waits_s(port, directory / "pki", a.batches))
+            return waits_s, under_attack(port, told["token"], Tree(server.pid), a.attack)
         finally:
             for process in (server, fleet):
                 if process is not None:
@@ -209,14 +275,18 @@ def main() -> None:
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=30, help="pods on each node, of two containers")
     parser.add_argument("--batches", type=int, default=60, help="of five connections, one a second")
+    parser.add_argument("--attack", type=float, default=30, help="seconds of hostile handshakes")
     a = parser.parse_args()
     for kind, cost_us in asyncio.run(identity_costs_us()).items():
         print(f"identity by {kind:20} {cost_us:8.1f} us CPU")
     if a.nodes:
-        waits_s = sorted(_beside_a_fleet(a))
+        unsorted_s, attacked = _beside_a_fleet(a)
+        waits_s = sorted(unsorted_s)
         p99_s = waits_s[min(len(waits_s) - 1, int(len(waits_s) * 0.99))]
         print(f"five at once, {a.nodes} nodes scraped, p50 {1e3 * statistics.median(waits_s):8.1f} ms")
         print(f"five at once, {a.nodes} nodes scraped, p99 {1e3 * p99_s:8.1f} ms")
+        for what, figure in attacked.items():
+            print(f"{what:40} {figure:8.1f}")
 
 
 if __name__ == "__main__":
