@@ -68,7 +68,6 @@ class Authorizer:
             key = blake2b(msgspec.json.encode((user, attributes), order="deterministic"), digest_size=32)
             return await self._reviews.get(key.digest(), lambda: self._review(user, attributes))
         except ApiserverError as err:
-            log.error("Failed to make webhook authorizer request", err)
             raise AuthorizationError(str(err)) from err
 
     async def close(self) -> None:

@@ -13,10 +13,7 @@ from multidict import CIMultiDictProxy
 from pymetrics_server.auth.lookups import Lookups
 from pymetrics_server.clock import Clock
 from pymetrics_server.errors import ApiserverError, UnauthorizedError
-from pymetrics_server.log import Logger
 from pymetrics_server.meta.identity import UserInfo
-
-log = Logger(__name__)
 
 _MAX_KEPT = 4096
 
@@ -59,9 +56,7 @@ class BearerTokens:
         try:
             answer = await self._reviews.get(key, lambda: self._review(token))
         except ApiserverError as err:
-            said = _without(token, str(err))
-            log.error("Failed to make webhook authenticator request", said)
-            raise UnauthorizedError(f"the token could not be reviewed: {said}") from None
+            raise UnauthorizedError(f"the token could not be reviewed: {_without(token, str(err))}") from None
         if answer.authenticated and answer.user is not None:
             return answer.user
         said = _without(token, answer.error)

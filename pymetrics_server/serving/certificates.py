@@ -84,12 +84,18 @@ class ServingCertificate(msgspec.Struct, frozen=True):
 
 
 def names_in(pair: Pair) -> list[str]:
-    """Of the leaf: its common name where that could be a host's, and its DNS names. IP addresses are none, as in Go."""
-    leaf = x509.load_pem_x509_certificate(pair.cert_pem)
-    common_names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    """Of the leaf: its common name where that could be a host's, and its DNS names. IP addresses are none, as in Go.
+    What OpenSSL shows and cryptography cannot read has none, and is told of.
+    """
+    try:
+        leaf = x509.load_pem_x509_certificate(pair.cert_pem)
+        common_names = [str(a.value) for a in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    except (ValueError, TypeError, x509.InvalidVersion) as err:
+        log.error("No client gets a certificate of --tls-sni-cert-key: its names cannot be read", err)
+        return []
     try:
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return [n for n in common_names if _is_host(n)]
     return [*filter(_is_host, common_names), *alternative.get_values_for_type(x509.DNSName)]
 

@@ -23,26 +23,35 @@ _TOO_LONG_ANSWER = (
 ).encode()
 
 
+_PART_STEP_BYTES = 1 << 14
+
+
 class HttpConnection(web.RequestHandler):
     """Made before its handshake. `overdue` is asked from outside, now and then: no request pays for a timer."""
 
     __slots__ = (
+        "_grown",
         "_head_since_s",
         "_limits",
         "_lost",
         "_made_at_s",
-        "_part_bytes",
         "_requests_when_unsent",
         "_unsent_since_s",
         "_wire",
         "handshake",
+        "part_bytes",
         "peer",
     )
 
     def __init__(
-        self, server: web.Server, peer: str, limits: Limits, lost: Callable[["HttpConnection"], None]
+        self,
+        server: web.Server,
+        peer: str,
+        limits: Limits,
+        lost: Callable[["HttpConnection"], None],
+        grown: Callable[[], None],
     ) -> None:
-        """`lost` is told when a connection that was made has ended."""
+        """`lost` is told when a connection that was made has ended, `grown` of much of a request that is not whole."""
         loop = asyncio.get_running_loop()
         super().__init__(
             server,
@@ -59,9 +68,10 @@ class HttpConnection(web.RequestHandler):
         self.handshake: asyncio.Task[None] | None = None
         self._limits = limits
         self._lost = lost
+        self._grown = grown
         self._wire: asyncio.Transport | None = None
         self._made_at_s = loop.time()
-        self._part_bytes = 0  # received since the last whole head
+        self.part_bytes = 0  # received since the last whole head
         self._head_since_s = 0.0
         self._unsent_since_s = 0.0
         self._requests_when_unsent = -1
@@ -86,22 +96,25 @@ class HttpConnection(web.RequestHandler):
         super().data_received(data)
         if self._request_count == requests:
             self._take_part(len(data))
-        elif self._part_bytes:
-            self._part_bytes = 0
+        elif self.part_bytes:
+            self.part_bytes = 0
             self._head_since_s = 0.0
 
     def _take_part(self, size_bytes: int) -> None:
         if self._force_close or self._close:
             return
-        self._part_bytes += size_bytes
+        steps = self.part_bytes // _PART_STEP_BYTES
+        self.part_bytes += size_bytes
         waiting = self._is_waiting
         if waiting and not self._head_since_s and size_bytes:
             self._head_since_s = self._loop.time()
-        if self._part_bytes > self._limits.request_bytes:
+        if self.part_bytes > self._limits.request_bytes:
             log.info("Closing a connection: its request is too long", v=2, peer=self.peer)
             if waiting and self.transport is not None:
                 self.transport.write(_TOO_LONG_ANSWER)
             self.force_close()
+        elif self.part_bytes // _PART_STEP_BYTES != steps:
+            self._grown()
 
     @property
     def _is_waiting(self) -> bool:
@@ -126,10 +139,13 @@ class HttpConnection(web.RequestHandler):
         return ""
 
     def spare_since_s(self) -> tuple[bool, float] | None:
-        """For choosing who goes when there are too many: least first; None while a request is under way."""
+        """For choosing who goes when there are too many: least first; None while a request is under way. One that is
+        answered and has yet to send its body is not: anybody can send that as slowly as they like.
+        """
         if not self.is_made or (self._request_count == 0 and self._is_waiting):
             return False, self._made_at_s
-        return (True, self._next_keepalive_close_time) if self._is_waiting else None
+        is_busy = self._request_in_progress or (self._messages and not self._is_waiting)
+        return None if is_busy else (True, self._next_keepalive_close_time)
 
     def cut(self) -> None:
         """At once, whatever was under way."""

@@ -57,6 +57,15 @@ class Guests:
                     connection.cut()
                     self.remove(connection)
 
+    def cut_largest(self) -> None:
+        """Where too much is held of requests that are not whole: whoever has sent most of one."""
+        everybody = [connection for own in self._of_peer.values() for connection in own]
+        if sum(connection.part_bytes for connection in everybody) > self._limits.parts_bytes:
+            largest = max(everybody, key=lambda connection: connection.part_bytes)
+            log.info("Closing a connection: too many send long requests", v=2, peer=largest.peer)
+            largest.cut()
+            self.remove(largest)
+
     def _spare_one(self, peer: str, own: dict[HttpConnection, None]) -> bool:
         now_s = asyncio.get_running_loop().time()
         if now_s - self._said_at_s >= _SAY_AGAIN_AFTER_S:

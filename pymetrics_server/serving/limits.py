@@ -15,6 +15,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     #: Line and headers of one request, and of its body what nobody reads.
     request_bytes: int = 1 << 20
+    #: Of all requests that are not whole yet; in memory each byte takes two.
+    parts_bytes: int = 32 << 20
     #: The first line of a request: each of a selector's values costs time.
     target_bytes: int = 1 << 16
     #: One header.

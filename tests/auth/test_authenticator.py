@@ -257,6 +257,23 @@ async def test_made_up_tokens_are_reviewed_a_hundred_at_once_and_the_rest_after_
     assert len(reviewer.asked) == 300
 
 
+async def test_nothing_is_asked_for_those_who_left_before_their_turn(
+    who: Authenticator, reviewer: Reviewer
+) -> None:
+    reviewer.open.clear()
+    asking = [asyncio.create_task(_refused(who, f"made-up-{i}")) for i in range(300)]
+    await settle()
+    for task in asking:
+        task.cancel()
+    await asyncio.wait(asking)
+    late = asyncio.create_task(_refused(who, "made-up-299"))
+    await settle()
+    assert len(reviewer.asked) == 100
+    reviewer.open.set()
+    assert await late
+    assert reviewer.asked[100:] == ["made-up-299"]
+
+
 async def _refused(who: Authenticator, token: str) -> bool:
     try:
         await who.authenticate(bearer(token), ())

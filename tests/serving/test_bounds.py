@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -165,6 +167,32 @@ def test_where_there_are_too_many_the_newest_is_let_in_and_who_never_asked_goes(
     assert caplog.text.count("Too many connections") == 1
 
 
+def test_handshakes_from_elsewhere_do_not_stand_behind_those_of_one_address(run: Run) -> None:
+    async def scenario(serving: Serving) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            many = []
+            for _ in range(200):
+                # Blocking: they are all there before the listener sees the first.
+                connected = socket.create_connection(
+                    ("127.0.0.1", serving.listener.port), source_address=("127.0.0.2", 0)
+                )
+                many.append(stack.enter_context(connected))
+                connected.sendall(client_hello(serving.directory))
+            late = await stack.enter_async_context(serving.client(PROXY))
+            assert await late.get(**ALICE) == "alice"
+            answered, _, _ = select.select(many, [], [], 0)
+            assert len(answered) < 150
+
+    run(scenario)
+
+
+def client_hello(directory: Path) -> bytes:
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client_context(directory).wrap_bio(to_client, to_server, server_hostname="localhost").do_handshake()
+    return to_server.read()
+
+
 def test_nobody_is_thrown_out_in_the_middle_of_a_request(run: Run) -> None:
     async def scenario(serving: Serving) -> None:
         async with serving.client(PROXY) as one, serving.client(PROXY) as two:
@@ -181,6 +209,33 @@ def test_nobody_is_thrown_out_in_the_middle_of_a_request(run: Run) -> None:
                 assert await third.get() == "system:anonymous"
 
     run(scenario, limits=Limits(connections_per_peer=2))
+
+
+def test_a_body_that_never_comes_keeps_nobody_out(run: Run) -> None:
+    async def scenario(serving: Serving) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(3):
+                reader, writer = await stack.enter_async_context(serving.dialled())
+                writer.write(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\n")
+                await asyncio.wait_for(reader.readuntil(b"system:anonymous"), 5)
+            for _ in range(3):
+                late = await stack.enter_async_context(serving.client(PROXY))
+                assert await late.get(**ALICE) == "alice"
+
+    run(scenario, limits=Limits(connections_per_peer=3, linger_s=60))
+
+
+def test_heads_without_end_take_no_more_than_their_share_together(run: Run) -> None:
+    async def scenario(serving: Serving) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(6):
+                _, writer = await stack.enter_async_context(serving.dialled())
+                writer.write(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 60_000)
+            good = await stack.enter_async_context(serving.client(PROXY))
+            await until(lambda: serving.listener.connections == 3)
+            assert await good.get(**ALICE, X_Remote_Extra_Long="x" * 20_000) == "alice"
+
+    run(scenario, limits=Limits(parts_bytes=200_000))
 
 
 @pytest.mark.parametrize("path", [b"/big", b"/"])

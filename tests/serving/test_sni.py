@@ -13,6 +13,7 @@ from pymetrics_server.errors import ConfigError
 from pymetrics_server.serving.certificates import ServingCertificate, names_in
 from pymetrics_server.x509 import Pair, issue
 from tests.fakes.certificates import certificate
+from tests.security.people import unreadable
 from tests.serving.door import ALICE, NOW_NS, PROXY, SERVING_CA, TRUST, Serving, client_context
 
 Run = Callable[..., None]
@@ -144,6 +145,14 @@ def test_names_in_a_certificate_are_its_hosts(tmp_path: Path) -> None:
     ]
     for cn, names in {"*.a.example": ["*.a.example"], "10.0.0.1": [], "Some Body": [], "": []}.items():
         assert names_in(certificate(cn, NOW_NS)) == names
+
+
+def test_a_certificate_whose_names_cannot_be_read_has_none_and_is_told_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pair = issue(SERVING_CA, "cn.example", NOW_NS, hosts=("a.example",))
+    assert names_in(Pair(unreadable(pair, "cn.example"), pair.key_pem)) == []
+    assert "its names cannot be read" in caplog.text
 
 
 def test_files_that_cannot_be_used_are_a_mistake(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ kube-controller-manager where that is found too. The second only reads from a cl
 server. Logs stay in pytest's temporary directory, below `real-cluster`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,6 +26,16 @@ from tests.programs import until
 
 NODES = 2
 PODS = 3
+
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Whichever test is the first waits for a whole cluster."""
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(300))
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -48,7 +60,10 @@ def _own_or_none(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster |
     server = Deployed(control_plane)
     nodes = tuple(Node(index, PODS) for index in range(NODES))
     kubelets = Kubelets(nodes, server_context(control_plane.pki.kubelet), Gate(control_plane.admin))
-    try:
+    with ExitStack() as stopping:
+        stopping.callback(control_plane.stop)
+        stopping.callback(kubelets.stop)
+        stopping.callback(server.stop)
         control_plane.start()
         ports = kubelets.start()
         for node in nodes:
@@ -59,10 +74,6 @@ def _own_or_none(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster |
         yield Cluster(control_plane, server, nodes)
         errors = [line for line in server.process.log_lines if line.startswith(("E", "F", "Traceback"))]
         assert [line for line in errors if "invalid bearer token" not in line] == []  # the tests' own doing
-    finally:
-        server.stop()
-        kubelets.stop()
-        control_plane.stop()
 
 
 @pytest.fixture(scope="session")

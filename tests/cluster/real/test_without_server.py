@@ -3,7 +3,7 @@
 The namespace controller deletes what discovery lists. Where a group cannot be discovered it deletes the rest, says
 so in the namespace's conditions, and lets the namespace go once the group is back: true of every aggregated API.
 
-These tests stop the server: they stand in the file that runs last.
+One of these tests stops the server, and goes on only once it is back and available.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,6 @@ from tests.cluster.real.client import Object
 from tests.cluster.real.conftest import Cluster, freshness, until_available
 from tests.cluster.real.deployed import GROUP, VERSIONS
 from tests.programs import until
-
-pytestmark = pytest.mark.timeout(300)
 
 
 def make_namespace(cluster: Cluster, name: str) -> None:
@@ -45,6 +43,8 @@ def stopped(controlled: Cluster) -> Iterator[Cluster]:
     finally:
         if not controlled.server.process.running:
             controlled.server.start()
+        for version in VERSIONS:
+            until_available(controlled.kubectl, version, "True", 90)
 
 
 def test_a_namespace_goes_while_the_server_is_up(controlled: Cluster) -> None:
