@@ -72,7 +72,14 @@ def _quoted(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return str(value)
-    return json.dumps(value if isinstance(value, list | dict) else str(value), ensure_ascii=False)
+    return _printable(json.dumps(value if isinstance(value, list | dict) else str(value), ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    """Without what would end a line or move a terminal's cursor: names and paths come from strangers."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 class _Text(logging.Formatter):
@@ -82,7 +89,7 @@ class _Text(logging.Formatter):
             f"{record.levelname[0]}{at:%m%d %H:%M:%S.%f} {os.getpid():7d} {record.filename}:{record.lineno}]"
         )
         tail = "".join(f" {k}={_quoted(v)}" for k, v in _values(record).items())
-        line = f"{head} {json.dumps(record.getMessage(), ensure_ascii=False)}{tail}"
+        line = f"{head} {_printable(json.dumps(record.getMessage(), ensure_ascii=False))}{tail}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -10,8 +10,9 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from traceback import format_exception
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -190,6 +191,7 @@ class Server:
             "pod informer": self._pods.run(),
             "scraper": self._scraper.run(),
             "housekeeping": self._keep_house(),
+            "listener": self._listener.run(),
         }
         if self._trust_watch is not None:
             jobs["extension-apiserver-authentication"] = self._trust_watch.run()
@@ -208,15 +210,31 @@ class Server:
         self._stopping.set()
 
     async def _keep_house(self) -> None:
-        """What nobody tells us of: files that were replaced, and how much is stored."""
+        """What nobody tells us of: files that were replaced, and how much is stored. A file that brings out a fault
+        of ours costs that file, and not the server."""
+        chores: dict[str, Callable[[], object]] = {
+            "serving certificate": self._listener.reload_certificate_if_changed,
+            "CA files": self._take_up_ca_files,
+            "expiry": lambda: self._expiry.look(
+                self._trust.current.requestheader_ca_pem, self._clock.now_ns()
+            ),
+            "in flight": self._telemetry.publish_in_flight,
+            "points": lambda: self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns())),
+        }
+        if self._kubelet_tls is not None:
+            chores["kubelets' TLS"] = self._kubelet_tls.reload_if_changed
+        failing: set[str] = set()
         while True:
-            self._listener.reload_certificate_if_changed()
-            if self._kubelet_tls is not None:
-                self._kubelet_tls.reload_if_changed()
-            self._take_up_ca_files()
-            self._expiry.look(self._trust.current.requestheader_ca_pem, self._clock.now_ns())
-            self._telemetry.publish_in_flight()
-            self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns()))
+            for what, chore in chores.items():
+                try:
+                    chore()
+                    failing.discard(what)
+                except Exception as err:
+                    if what not in failing:
+                        log.error(
+                            "Housekeeping failed", err, what=what, traceback="".join(format_exception(err))
+                        )
+                    failing.add(what)
             await self._clock.sleep(_HOUSEKEEPING_INTERVAL_S)
 
     def _take_up_configmap(self, found: RequestHeaderConfig) -> None:
@@ -322,7 +340,6 @@ def _serving_certificate(options: Options, clock: Clock) -> ServingCertificate:
 
 
 def _secure_listener(certificate: ServingCertificate, options: Options) -> SecureListener:
-    open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return SecureListener(
         certificate,
         sni=[
@@ -330,8 +347,16 @@ def _secure_listener(certificate: ServingCertificate, options: Options) -> Secur
         ],
         min_version=options.tls_min_version,
         cipher_suites=options.tls_cipher_suites,
-        limits=limits_of(options.request_timeout_ns / 1e9, open_files),
+        limits=limits_of(options.request_timeout_ns / 1e9, _open_files()),
     )
+
+
+def _open_files() -> int:
+    """As many as we may have: a shell's soft limit of 1024 is there for programs that select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a container may forbid it, and macOS means less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def _kubelet_tls(options: Options, credentials: Credentials) -> KubeletTLS:

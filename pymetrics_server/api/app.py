@@ -193,7 +193,7 @@ class App:
         try:
             decision = await self._authorizer.authorize(user, attributes)
         except PymetricsError as err:
-            log.error("Authorization failed", err, user=user.name, path=attributes.path)
+            self._refused(request, exchange, 500, f"cannot be decided: {err}", user)
             return _undecided(request, err)
         if not decision.allowed:
             self._refused(request, exchange, 403, "not allowed", user)

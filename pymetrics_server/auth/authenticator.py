@@ -25,7 +25,8 @@ from pymetrics_server.meta.identity import (
 )
 from pymetrics_server.x509 import Proven, prove
 
-_MAX_PROOFS = 1024
+_MAX_PROOFS = 256
+_READ_OF_CHAIN = 9  # more is not looked at, and would only be kept
 _REFUSAL_KEPT_NS = 10_000_000_000
 
 
@@ -111,7 +112,7 @@ class _Proofs:
 
     def proven(self, chain_der: tuple[bytes, ...], ca_pem: bytes, generation: int) -> Proven:
         now_ns = self._clock.now_ns()
-        key = _ProofKey(chain_der, ca_pem, generation)
+        key = _ProofKey(chain_der[:_READ_OF_CHAIN], ca_pem, generation)
         kept = self._kept.get(key, now_ns)
         if isinstance(kept, Proven) and now_ns < kept.valid_from_ns:
             kept = None

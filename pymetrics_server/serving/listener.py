@@ -67,6 +67,7 @@ class SecureListener:
         self._tasks: list[asyncio.Task[None]] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
+        self._talking: set[socket.socket] = set()  # in a handshake, and not silent
         self._one_of_each: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._reads_names = bool(sni)
         self._no_longer_bear: Callable[[], None] | None = None
@@ -125,6 +126,13 @@ class SecureListener:
         ]
         log.info("Serving securely", address=shown_address(host, self.port))
 
+    async def run(self) -> None:
+        """Until `stop`. Raises what ended the accepting or the sweeping: nobody would be let in any more."""
+        ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            if not task.cancelled():
+                task.result()
+
     async def stop(self, drain_s: float) -> None:
         """Accepts no more, closes idle connections, waits up to drain_s for requests under way."""
         listening, http = self._listening, self._http
@@ -135,8 +143,7 @@ class SecureListener:
         await _end(accepting)
         address = listening.getsockname()
         listening.close()
-        for handshake in list(self._handshakes):
-            await _end(handshake)
+        await _end(*self._handshakes)
         if self._no_longer_bear is not None:
             self._no_longer_bear()
         http.pre_shutdown()
@@ -201,6 +208,7 @@ class SecureListener:
             if not connection.is_made:
                 self._refusals.add(err, connection.peer)
         finally:
+            self._talking.discard(accepted)
             connection.handshake = None
             if not connection.is_made:
                 self._guests.remove(connection)
@@ -219,8 +227,9 @@ class SecureListener:
             async with asyncio.timeout_at(ends_s):
                 await said.wait()
                 loop.remove_reader(accepted)
+                self._talking.add(accepted)
                 async with of_its_own, self._one_at_a_time:
-                    await asyncio.sleep(_BETWEEN_MANY_S if len(self._handshakes) > _MANY else 0)
+                    await asyncio.sleep(_BETWEEN_MANY_S if len(self._talking) > _MANY else 0)
         except BaseException:
             loop.remove_reader(accepted)
             accepted.close()
@@ -245,6 +254,8 @@ class SecureListener:
         return not self._contexts.ca_der or not self._contexts.is_current(connection)
 
 
-async def _end(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
+async def _end(*tasks: "asyncio.Task[None]") -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
