@@ -4,12 +4,13 @@ VENV := .venv
 NODE := $(VENV)/node
 BIN := $(VENV)/bin
 ARGS ?=
+LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify update bench parity fuzz audit clean
+.PHONY: help demo test verify update lock bench parity real-cluster fuzz audit clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run  ## this machine as a cluster: kubectl top on its own processes (ARGS=--once, ARGS='--nodes 100')
 	@$(BIN)/pymetrics-server demo $(ARGS)
@@ -23,18 +24,27 @@ verify: $(VENV)/.dev  ## format, lint, security lint, types, import contracts, g
 	@$(BIN)/bandit -q -c pyproject.toml -r pymetrics_server
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
-	@$(BIN)/python -m pytest -q tests/test_repo.py
+	@$(BIN)/python -m pytest -q tests/test_repo.py tests/options/test_flags_page.py tests/manifests/test_one_file.py
+	@$(BIN)/python -m pytest -q -k golden tests/test_cli.py
 
 update: $(VENV)/.dev  ## mend what verify would complain of: format, safe lint fixes, golden files
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q -k golden; true
 
+lock: $(VENV)/.dev  ## what the image is made of, by hash, from pyproject.toml (needs PyPI; ARGS=--upgrade for newer versions)
+	@$(LOCK) $(ARGS) -o requirements.lock pyproject.toml
+	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" | \
+	  $(LOCK) $(ARGS) -o requirements-build.lock -
+
 bench: $(VENV)/.dev  ## measure the server on a simulated fleet (NODES=1000 PEER=/path/to/metrics-server)
 	@$(BIN)/python -m benchmarks.measure --nodes $(or $(NODES),100) $(if $(PEER),--peer $(PEER)) $(ARGS)
 
 parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to/metrics-server)
 	@PARITY_PEER=$(PEER) $(BIN)/python -m tests.parity $(ARGS)
+
+real-cluster: $(VENV)/.dev  ## on a real kube-apiserver (ASSETS=/folder/of/etcd,kube-apiserver,kubectl PEER=/path/to/metrics-server)
+	@KUBEBUILDER_ASSETS=$(ASSETS) METRICS_SERVER=$(PEER) $(BIN)/python -m pytest tests/cluster/real tests/manifests -rP $(ARGS)
 
 fuzz: $(VENV)/.dev  ## headers, tokens and certificates from chance bytes (SECONDS=600); better with `pip install atheris`
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)

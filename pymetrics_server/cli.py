@@ -3,23 +3,29 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 
 from pymetrics_server import log as logs
 from pymetrics_server.errors import ConfigError, ListenError
 from pymetrics_server.log import Logger
 from pymetrics_server.options import Options, help_text, parse, usage_text
+from pymetrics_server.serving.stopping import Stopping
 from pymetrics_server.version import GIT_VERSION
 
 USAGE_EXIT, NO_PORT_EXIT, INTERRUPTED_EXIT = 2, 255, 130
 
-Serve = Callable[[Options], Coroutine[None, None, None]]
+Serve = Callable[[Options, Stopping], Coroutine[None, None, None]]
 
 log = Logger(__name__)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The exit status."""
+def main(argv: Sequence[str] | None = None, stopping: Stopping | None = None) -> int:
+    """The exit status. `stopping` hears signals already; without one they are heard from here on."""
     argv = sys.argv[1:] if argv is None else argv
+    if stopping is None:
+        stopping = Stopping()
+        with stopping.on_signals():
+            return main(argv, stopping)
     try:
         if argv[:1] == ["demo"]:
             from pymetrics_server.standin.demo import (
@@ -27,12 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             )  # serving must not pay for the demo's imports
 
             return demo(argv[1:], _loop_factory())
-        return serve_from(argv)
+        return serve_from(argv, stopping=stopping)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT
 
 
-def serve_from(argv: Sequence[str], serve: Serve | None = None) -> int:
+def serve_from(argv: Sequence[str], serve: Serve | None = None, stopping: Stopping | None = None) -> int:
     """Serves until a signal ends it; `serve` stands for the composition root's."""
     try:
         options = parse(argv)
@@ -42,22 +48,26 @@ def serve_from(argv: Sequence[str], serve: Serve | None = None) -> int:
         if options.version:
             sys.stdout.write(f"{GIT_VERSION}\n")
             return 0
-        logs.set_up(options.v, options.logging_format)
-        if options.secure_port == 0:
+        logs.set_up(options.v, options.logging_format, options.vmodule)
+        if options.secure_port <= 0:
             log.error("cannot derive external address port without listening on a secure port.")
             return NO_PORT_EXIT
         if options.inert:
             log.warning("Flags without effect here were given", flags=list(options.inert))
-        run(options, serve or _composition_root())
+        run(options, serve or _composition_root(), stopping or Stopping())
     except (ConfigError, ListenError) as err:
         sys.stderr.write(f"Error: {err}\n{usage_text()}")
         return USAGE_EXIT
     return 0
 
 
-def run(options: Options, serve: Serve) -> None:
+def run(options: Options, serve: Serve, stopping: Stopping) -> None:
+    async def until_stopped() -> None:
+        with suppress(SystemExit):  # of a signal: asyncio would tell of it as of an error that nobody took
+            await serve(options, stopping)
+
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(options))
+        runner.run(until_stopped())
 
 
 def _composition_root() -> Serve:

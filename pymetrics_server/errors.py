@@ -76,7 +76,9 @@ class FailureClass(Enum):
     FORBIDDEN = (
         "forbidden",
         "our ServiceAccount may not read that endpoint",
-        "grant it `get` on nodes/stats and nodes/metrics (ClusterRole system:metrics-server)",
+        "grant it with `kubectl create clusterrole system:metrics-server:kubelets --verb=get "
+        "--resource=nodes/stats,nodes/metrics` and `kubectl create clusterrolebinding system:metrics-server:kubelets "
+        "--clusterrole=system:metrics-server:kubelets --serviceaccount=kube-system:metrics-server`",
     )
     NOT_FOUND = (
         "not_found",

@@ -6,11 +6,8 @@ wait for the cluster. The port answers from the first moment: until kube-apiserv
 """
 
 import asyncio
-import os
-import resource
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from traceback import format_exception
 
@@ -18,7 +15,7 @@ from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from pymetrics_server.api.app import App
-from pymetrics_server.api.health import Check
+from pymetrics_server.api.checks import Checks
 from pymetrics_server.api.routes import Routes
 from pymetrics_server.auth.audit import AuditTrail
 from pymetrics_server.auth.authenticator import Authenticator
@@ -28,9 +25,10 @@ from pymetrics_server.auth.expiry import Expiry
 from pymetrics_server.auth.impersonation import Impersonation
 from pymetrics_server.auth.trust import Trust, TrustSource
 from pymetrics_server.clock import Clock, SystemClock
+from pymetrics_server.cluster.clients import connect
 from pymetrics_server.cluster.configmap import ConfigMapWatch, RequestHeaderConfig
 from pymetrics_server.cluster.connection import Connection
-from pymetrics_server.cluster.credentials import Credentials, load
+from pymetrics_server.cluster.credentials import Credentials
 from pymetrics_server.cluster.informer import node_informer, pod_informer
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ConfigError
@@ -41,9 +39,10 @@ from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.options import Options, flag_texts
 from pymetrics_server.scraper import Scraper
 from pymetrics_server.serving.certificates import ServingCertificate
-from pymetrics_server.serving.limits import limits_of
+from pymetrics_server.serving.limits import limits_of, open_files
 from pymetrics_server.serving.listener import SecureListener
 from pymetrics_server.serving.peer import peer_chain_der
+from pymetrics_server.serving.stopping import Stopping
 from pymetrics_server.store import Store
 from pymetrics_server.telemetry import Telemetry
 from pymetrics_server.version import GIT_VERSION
@@ -52,6 +51,7 @@ log = Logger(__name__)
 
 _USER_AGENT = f"metrics-server/{GIT_VERSION} ({sys.platform}/python) pymetrics-server"
 _HOUSEKEEPING_INTERVAL_S = 1.0
+_FAREWELL_S = 2.0  # for connections, once their requests are answered
 _Job = Coroutine[None, None, None]
 
 
@@ -61,20 +61,20 @@ class Server:
     @classmethod
     async def build(cls, options: Options, clock: Clock, closing: AsyncExitStack) -> "Server":
         """What is opened on the way is closed by `closing`."""
-        listing = await load(options.kubeconfig, clock=clock)
-        connections = {options.kubeconfig: Connection(listing, _USER_AGENT, clock)}
-        for what, path in (
-            ("authentication", options.authentication_kubeconfig),
-            ("authorization", options.authorization_kubeconfig),
-        ):
-            if path not in connections:
-                connections[path] = Connection(await _delegated(what, path, clock), _USER_AGENT, clock)
+        certificate = _serving_certificate(options, clock)
+        listing, connections = await connect(
+            options.kubeconfig,
+            options.authentication_kubeconfig,
+            options.authorization_kubeconfig,
+            user_agent=_USER_AGENT,
+            clock=clock,
+        )
         for connection in connections.values():
             closing.push_async_callback(connection.close)
-        kubelet_tls = FollowedContext.of(_kubelet_tls(options, listing))
+        kubelet_tls = _followed(_kubelet_tls(options, listing))
         kubelets = KubeletClient(_kubelet_settings(options), kubelet_tls, listing.bearer_token, clock)
         closing.push_async_callback(kubelets.close)
-        server = cls(options, clock, _serving_certificate(options, clock), connections, kubelets, kubelet_tls)
+        server = cls(options, clock, certificate, connections, kubelets, kubelet_tls)
         closing.push_async_callback(server._authenticator.close)
         closing.push_async_callback(server._authorizer.close)
         return server
@@ -111,9 +111,17 @@ class Server:
         self._nodes.subscribe(self._scraper.upsert, lambda node: self._scraper.remove(node.name))
 
         authenticating = connections[options.authentication_kubeconfig]
-        self._client_ca = _ca_file(options.client_ca_file, "client", "client-ca-bundle")
+        self._client_ca = _ca_file(
+            options.client_ca_file,
+            "unable to load client CA provider",
+            "client-ca-bundle",
+            "--client-ca-file",
+        )
         self._requestheader_ca = _ca_file(
-            options.requestheader_client_ca_file, "request-header", "request-header"
+            options.requestheader_client_ca_file,
+            "unable to create request header authentication config",
+            "request-header",
+            "--requestheader-client-ca-file",
         )
         self._trust = TrustSource(
             Trust(
@@ -154,7 +162,15 @@ class Server:
             usage=self._store,
             telemetry=self._telemetry,
             clock=clock,
-            checks=self._checks(),
+            checks=Checks(
+                informers={"node": self._nodes, "pod": self._pods},
+                trust=self._trust_watch,
+                scraper=self._scraper,
+                store=self._store,
+                nodes=self._nodes.cache,
+                clock=clock,
+                is_stopping=self._stopping.is_set,
+            ).by_endpoint(),
             node_selector=selector,
             secure_port=options.secure_port,
             scrapes=self._scraper,
@@ -175,39 +191,49 @@ class Server:
             strict_transport_security=options.strict_transport_security_directives,
         )
 
-    async def run(self) -> None:
-        """Until SIGTERM or SIGINT; a second one ends the process at once. Raises ListenError."""
-        await self._listener.start(
-            self._app,
-            self._options.bind_address,
-            self._options.secure_port,
-            share_port=self._options.permit_port_sharing,
-        )
+    async def run(self, stopping: Stopping) -> None:
+        """Until a signal. Raises ListenError."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
-        jobs: dict[str, _Job] = {
-            "node informer": self._nodes.run(),
-            "pod informer": self._pods.run(),
-            "scraper": self._scraper.run(),
-            "housekeeping": self._keep_house(),
-            "listener": self._listener.run(),
-        }
-        if self._trust_watch is not None:
-            jobs["extension-apiserver-authentication"] = self._trust_watch.run()
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
-            await self._stopping.wait()
-            await asyncio.sleep(self._options.shutdown_delay_duration_ns / 1e9)
-            await self._listener.stop(self._options.request_timeout_ns / 1e9)
-            for task in tasks:
-                task.cancel()
+        with stopping.gracefully(lambda: loop.call_soon_threadsafe(self._stopping.set)):
+            await self._listener.start(
+                self._app,
+                self._options.bind_address,
+                self._options.secure_port,
+                share_port=self._options.permit_port_sharing,
+            )
+            jobs: dict[str, _Job] = {
+                "node informer": self._nodes.run(),
+                "pod informer": self._pods.run(),
+                "scraper": self._scraper.run(),
+                "housekeeping": self._keep_house(),
+                "listener": self._listener.run(),
+            }
+            if self._trust_watch is not None:
+                jobs["extension-apiserver-authentication"] = self._trust_watch.run()
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(job, name=name) for name, job in jobs.items()]
+                await self._stopping.wait()
+                await self._leave()
+                for task in tasks:
+                    task.cancel()
 
-    def _on_signal(self) -> None:
-        if self._stopping.is_set():
-            os._exit(1)
-        log.info("Shutting down")
-        self._stopping.set()
+    async def _leave(self) -> None:
+        """Without cutting anyone off: /readyz says it first, so that nobody new is sent here."""
+        delay_s = self._options.shutdown_delay_duration_ns / 1e9
+        drain_s = self._options.request_timeout_ns / 1e9
+        log.info("Shutting down", delay_s=delay_s)
+        _tell("ShutdownInitiated")
+        if self._nodes.has_synced and self._pods.has_synced:  # else nobody was ever sent here
+            await asyncio.sleep(delay_s)
+        _tell("AfterShutdownDelayDuration")
+        if self._options.shutdown_send_retry_after:
+            self._app.draining.begin()
+            _tell("NotAcceptingNewRequest")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._app.draining.wait(), drain_s)
+            drain_s = _FAREWELL_S
+        await self._listener.stop(drain_s)
+        _tell("HTTPServerStoppedListening")
 
     async def _keep_house(self) -> None:
         """What nobody tells us of: files that were replaced, and how much is stored. A file that brings out a fault
@@ -268,69 +294,16 @@ class Server:
         taken_up = self._trust.current  # a bundle that cannot be read is not
         self._listener.set_trust(taken_up.requestheader_ca_pem, taken_up.client_ca_pem)
 
-    def _checks(self) -> Mapping[str, Sequence[Check]]:
-        """By the names, and in the order, of metrics-server's endpoints."""
-        always = [
-            Check(name, lambda: None)
-            for name in (
-                "ping",
-                "log",
-                "poststarthook/max-in-flight-filter",
-                "poststarthook/storage-object-count-tracker-hook",
-            )
-        ]
-        informers = Check("metric-informer-sync", self._unsynced)
-        metadata = Check("metadata-informer-sync", lambda: None)
-        timely = Check("metric-collection-timely", self._untimely)
-        storage = Check("metric-storage-ready", self._nothing_to_serve)
-        shutdown = Check("shutdown", lambda: "process is shutting down" if self._stopping.is_set() else None)
-        return {
-            "healthz": [*always, metadata],
-            "livez": [*always, timely, metadata],
-            "readyz": [*always, storage, informers, metadata, shutdown],
-        }
 
-    def _unsynced(self) -> str | None:
-        for kind, informer in (("node", self._nodes), ("pod", self._pods)):
-            if not informer.has_synced:
-                why = f": {informer.last_error}" if informer.last_error else ""
-                return f"cache for {kind} informer has not synced{why}"
-        return None
-
-    def _untimely(self) -> str | None:
-        if self._scraper.timely(self._clock.monotonic_ns()):
-            return None
-        return "metric collection didn't finish on time"
-
-    def _nothing_to_serve(self) -> str | None:
-        nodes, containers = self._store.servable(self._clock.monotonic_ns())
-        if nodes and containers:
-            return None
-        failures = self._scraper.failures()
-        if not failures:
-            return "no metrics to serve"
-        failure, most = max(failures.items(), key=lambda item: item[1].count)
-        return (
-            f"no metrics to serve: {failure.label} at {most.count} of {len(self._nodes.cache)} nodes, "
-            f"{failure.cause}; {failure.cure}"
-        )
-
-
-async def serve(options: Options) -> None:
+async def serve(options: Options, stopping: Stopping) -> None:
     """Until a signal. Raises ConfigError or ListenError before anything has started."""
     async with AsyncExitStack() as closing:
         server = await Server.build(options, SystemClock(), closing)
-        await server.run()
+        await server.run(stopping)
 
 
-async def _delegated(what: str, path: str, clock: Clock) -> Credentials:
-    prefix = f"failed to get delegated {what} kubeconfig: "
-    try:
-        return await load(path, clock=clock, prefix=prefix)
-    except ConfigError as err:
-        if path:
-            raise
-        raise ConfigError(f"{prefix}{prefix}{err}") from err
+def _tell(event: str) -> None:
+    log.info("[graceful-termination] shutdown event", v=1, name=event)
 
 
 def _serving_certificate(options: Options, clock: Clock) -> ServingCertificate:
@@ -347,16 +320,19 @@ def _secure_listener(certificate: ServingCertificate, options: Options) -> Secur
         ],
         min_version=options.tls_min_version,
         cipher_suites=options.tls_cipher_suites,
-        limits=limits_of(options.request_timeout_ns / 1e9, _open_files()),
+        limits=limits_of(options.request_timeout_ns / 1e9, open_files()),
     )
 
 
-def _open_files() -> int:
-    """As many as we may have: a shell's soft limit of 1024 is there for programs that select()."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # a container may forbid it, and macOS means less than it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def _followed(tls: KubeletTLS) -> FollowedContext | None:
+    try:
+        return FollowedContext.of(tls)
+    except ConfigError as err:
+        failed = "unable to construct a client to connect to the kubelets: unable to construct transport"
+        cause = err.__cause__
+        if isinstance(cause, OSError) and cause.filename and cause.strerror:
+            failed += f": open {cause.filename}: {cause.strerror.lower()}"
+        raise ConfigError(f"{failed}: {err}") from err
 
 
 def _kubelet_tls(options: Options, credentials: Credentials) -> KubeletTLS:
@@ -383,8 +359,8 @@ def _kubelet_settings(options: Options) -> KubeletSettings:
     )
 
 
-def _ca_file(path: str, what: str, name: str) -> CaFile | None:
-    return CaFile(path, what, name) if path else None
+def _ca_file(path: str, failed: str, name: str, flag: str) -> CaFile | None:
+    return CaFile(path, failed, name, flag) if path else None
 
 
 def _pem(file: CaFile | None) -> bytes:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from pymetrics_server.cli import main, serve_from
 from pymetrics_server.errors import ConfigError, ListenError
 from pymetrics_server.options import Options, usage_text
+from pymetrics_server.serving.stopping import Stopping
 from pymetrics_server.version import GIT_VERSION
 
 HELP = Path(__file__).parent / "golden" / "help.txt"
@@ -21,7 +23,7 @@ class Served:
         self.loop = ""
         self._failure = failure
 
-    async def __call__(self, options: Options) -> None:
+    async def __call__(self, options: Options, stopping: Stopping) -> None:
         self.options = options
         self.loop = type(asyncio.get_running_loop()).__module__
         if self._failure is not None:
@@ -32,6 +34,8 @@ class Served:
 def test_help_is_the_golden_text_on_stdout(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(argv) == 0
     out, err = capsys.readouterr()
+    if os.environ.get("UPDATE_GOLDEN"):
+        HELP.write_text(out)
     assert out == HELP.read_text()
     assert err == ""
 
@@ -97,7 +101,7 @@ def test_port_0_is_refused_with_status_255(capsys: pytest.CaptureFixture[str]) -
 def test_flags_without_effect_are_named_once_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     serve_from(["--profiling=false", "--audit-policy-file=/a", "--profiling"], Served())
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith('"Flags without effect here were given" flags=["audit-policy-file", "profiling"]')
+    assert line.endswith('"Flags without effect here were given" flags=["audit-policy-file","profiling"]')
 
 
 def test_the_module_runs_as_the_command_does() -> None:

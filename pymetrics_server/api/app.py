@@ -13,6 +13,7 @@ from aiohttp import web
 
 from pymetrics_server.api.cors import compile_origins, cors_headers, hsts_headers, preflight_reply
 from pymetrics_server.api.debugflags import LONGEST_BODY_BYTES
+from pymetrics_server.api.draining import Draining, turned_away
 from pymetrics_server.api.exchange import Exchange
 from pymetrics_server.api.interfaces import AuditTrail, Authenticator, Authorizer, Impersonation, PeerChain
 from pymetrics_server.api.reply import NOSNIFF, Reply, text_reply
@@ -93,8 +94,16 @@ class App:
         self._origins = compile_origins(cors_allowed_origins)
         self._always = {"Server": "pymetrics-server", **hsts_headers(strict_transport_security)}
         self._in_flight = 0
+        self.draining = Draining()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        draining = self.draining
+        if draining.has_begun and draining.turns_away(request.path, request.headers.get("User-Agent", "")):
+            return turned_away(_audit_id(request))
+        with draining.counting():
+            return await self._answered(request)
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         started_ns = self._clock.monotonic_ns()
         target = parse_target(request.method, request.raw_path)
         if target.route is Route.MALFORMED:
@@ -103,7 +112,7 @@ class App:
             return refused
         exchange = Exchange(request.method, target, request.headers)
         headers = {
-            "Audit-Id": request.headers.get("Audit-Id") or str(uuid.uuid4()),
+            "Audit-Id": _audit_id(request),
             "Cache-Control": "no-cache, private",
             **self._always,
         }
@@ -261,6 +270,10 @@ class App:
                 "resp": code,
             }
             log.info("HTTP", v=3, **values)
+
+
+def _audit_id(request: web.BaseRequest) -> str:
+    return request.headers.get("Audit-Id") or str(uuid.uuid4())
 
 
 def _subresource(target: Target) -> str:

@@ -11,11 +11,14 @@ from pymetrics_server.x509 import bundle_der
 
 log = Logger(__name__)
 
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
 
 class CaFile:
-    """`pem` is the last content that was a bundle. What it is called in errors is metrics-server's `what` and `name`."""
+    """`pem` is the last content that was a bundle. `failed` and `name` are metrics-server's words in its errors,
+    `flag` is who named it."""
 
-    def __init__(self, path: str, what: str, name: str) -> None:
+    def __init__(self, path: str, failed: str, name: str, flag: str) -> None:
         """Raises ConfigError where the file cannot be used."""
         self._path = Path(path)
         self._name = f"{name}::{path}"
@@ -23,7 +26,7 @@ class CaFile:
         try:
             self.pem = self._read()
         except (OSError, UntrustedError) as err:
-            raise ConfigError(f"unable to load {what} CA provider: {_said(err, path)}") from err
+            raise ConfigError(f"{failed}: {_said(err, path)} ({flag})") from err
 
     def reload_if_changed(self) -> bool:
         """Whether `pem` is another now. What cannot be used changes nothing, and is said once."""
@@ -44,6 +47,11 @@ class CaFile:
         pem = self._path.read_bytes()
         if not pem.strip():
             raise UntrustedError(f'missing content for CA bundle "{self._name}"')
+        if _BEGIN not in pem:
+            raise UntrustedError(
+                f'error loading CA bundle for "{self._name}": data does not contain any valid RSA or ECDSA certificates: '
+                "it must hold the CA's certificate in PEM"
+            )
         try:
             bundle_der(pem)
         except UntrustedError as err:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from pymetrics_server.cluster.connection import Connection
+from pymetrics_server.cluster.grants import AUTHENTICATION_READER, Need
 from pymetrics_server.cluster.reflector import Reflector, Resource
 from pymetrics_server.cluster.wire import Shape
 from pymetrics_server.log import Logger
@@ -19,12 +20,8 @@ _NAMESPACE, _NAME = "kube-system", "extension-apiserver-authentication"
 AUTHENTICATION_CONFIGMAP = Resource(
     plural="configmaps",
     path=f"/api/v1/namespaces/{_NAMESPACE}/configmaps",
-    namespace=_NAMESPACE,
+    need=Need("configmaps", AUTHENTICATION_READER, _NAME),
     field_selector=f"metadata.name={_NAME}",
-    forbidden_hint=(
-        "{can_i}, and bind the Role extension-apiserver-authentication-reader of namespace kube-system to it "
-        "with a RoleBinding in kube-system"
-    ),
     missing_is_empty=True,
 )
 
@@ -73,6 +70,10 @@ class ConfigMapWatch:
     @property
     def last_error(self) -> str:
         return self._reflector.last_error
+
+    @property
+    def last_hint(self) -> str:
+        return self._reflector.last_hint
 
     async def wait_synced(self) -> None:
         await self._reflector.synced.wait()

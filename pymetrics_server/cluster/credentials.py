@@ -6,7 +6,8 @@ An http:// server gets no credentials at all, as with client-go.
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pymetrics_server.clock import Clock, SystemClock
@@ -23,6 +24,10 @@ _REFRESH_S = 60.0
 _LOOK_S = 1.0  # at a token's file; client-go looks once a minute, and is refused where a token is revoked
 _EXPIRY_MARGIN_S = 10.0
 _RENEWAL_TIMEOUT_S = 60.0  # every request waits for it
+_NO_ACCOUNT = (
+    "no ServiceAccount is mounted that this process can read; see automountServiceAccountToken of the pod and of its "
+    "ServiceAccount, and fsGroup, or give kubeconfigs"
+)
 
 #: Renews what `Settings` holds; returns in how many seconds to do it again.
 Renewal = Callable[[], Awaitable[float]]
@@ -154,12 +159,12 @@ async def load(
 ) -> Credentials:
     """From a kubeconfig's current context, or from the pod's ServiceAccount where the path is "".
 
-    Raises ConfigError, whose text for an unusable kubeconfig begins with `prefix`.
+    Raises ConfigError, whose text begins with `prefix`.
     """
     the_clock = clock or SystemClock()
-    if not kubeconfig_path:
-        return await _in_cluster(the_clock, environ, service_account_dir)
     try:
+        if not kubeconfig_path:
+            return await _in_cluster(the_clock, environ, service_account_dir)
         credentials = await _from_kubeconfig(kubeconfig_path, the_clock)
         credentials.ssl_context()
     except ConfigError as err:
@@ -171,12 +176,16 @@ async def _in_cluster(clock: Clock, environ: Mapping[str, str], directory: str) 
     if not environ.get("KUBERNETES_SERVICE_HOST") or not environ.get("KUBERNETES_SERVICE_PORT"):
         raise ConfigError(
             "unable to load in-cluster configuration, "
-            "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined"
+            "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT must be defined: they are in every pod; elsewhere "
+            "give --kubeconfig, --authentication-kubeconfig and --authorization-kubeconfig"
         )
     token_file = os.path.join(directory, "token")
     ca_file = os.path.join(directory, "ca.crt")
-    check_readable(token_file)
-    check_readable(ca_file)
+    for file in (token_file, ca_file):
+        try:
+            check_readable(file)
+        except ConfigError as err:
+            raise ConfigError(f"{err}: {_NO_ACCOUNT}") from err
     module = loader_module("incluster_config")
     settings = Settings()
     try:
@@ -226,6 +235,15 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
         await loader.load_and_set(settings)
     except Exception as err:  # ConfigException, and what base64, json or a plugin throw
         raise ConfigError(f"{path}: {said(err)}") from err
+    settings.shown |= {
+        file: f"{key}-data of {path}"
+        for section, key, file in (
+            (cluster, "certificate-authority", settings.ssl_ca_cert),
+            (user, "client-certificate", settings.cert_file),
+            (user, "client-key", settings.key_file),
+        )
+        if file and f"{key}-data" in section
+    }
     renewal = None
     if token_file:
         renewal = _token_file_renewal(token_file, settings)
@@ -278,20 +296,29 @@ def _client_context(settings: Settings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif settings.ssl_ca_cert:
-        _reading("certificate authority", settings.ssl_ca_cert, context.load_verify_locations)
+        shown = settings.shown.get(settings.ssl_ca_cert, settings.ssl_ca_cert)
+        with _naming(f"unable to load root certificates: {shown}"):
+            context.load_verify_locations(settings.ssl_ca_cert)
     else:
         context.load_default_certs()
     if settings.cert_file:
-        key_file = settings.key_file
-        _reading("client certificate", settings.cert_file, lambda f: context.load_cert_chain(f, key_file))
+        files = [f for f in (settings.cert_file, settings.key_file) if f]
+        shown = " and ".join(settings.shown.get(f, f) for f in files)
+        with _naming(f"unable to load the client certificate of {shown}"):
+            context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
     return context
 
 
-def _reading(what: str, path: str, read: Callable[[str], None]) -> None:
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
     try:
-        read(path)
+        yield
     except (OSError, ValueError) as err:  # ssl.SSLError is an OSError
-        raise ConfigError(f"unable to load the {what} of {path}: {said(err)}") from err
+        raise ConfigError(f"{what}: {said(err)}") from err
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted, and there is nobody to ask for its password")
 
 
 def _unreadable(err: Exception) -> ConfigError:

@@ -48,6 +48,11 @@ class Informer(Generic[T, C]):
         """Why listing or watching fails now; "" where it does not."""
         return self._reflector.last_error
 
+    @property
+    def last_hint(self) -> str:
+        """What to do about it."""
+        return self._reflector.last_hint
+
     async def wait_synced(self) -> None:
         await self._reflector.synced.wait()
 

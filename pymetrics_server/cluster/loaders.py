@@ -28,6 +28,7 @@ class Settings:
         self.tls_server_name: str | None = None
         self.proxy: str | None = None
         self.api_key: dict[str, str] = {}  # BearerToken: the whole value of the Authorization header
+        self.shown: dict[str, str] = {}  # by path: what to call a file that only holds what a kubeconfig says
 
 
 def loader_module(name: str) -> ModuleType:

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pymetrics_server.cluster.grants import READER, Need
 from pymetrics_server.cluster.reflector import Resource
 from pymetrics_server.cluster.wire import ObjectMeta, Shape
 from pymetrics_server.meta.objects import Node, NodeAddress
 from pymetrics_server.meta.quantity import parse_nano
 
-NODES = Resource(plural="nodes", path="/api/v1/nodes")
+NODES = Resource(plural="nodes", path="/api/v1/nodes", need=Need("nodes", READER))
 
 _METRICS_PATH = "metrics.k8s.io/resource-metrics-path"
 

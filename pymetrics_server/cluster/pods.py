@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import msgspec
 
+from pymetrics_server.cluster.grants import READER, Need
 from pymetrics_server.cluster.reflector import Resource
 from pymetrics_server.cluster.wire import Shape
 from pymetrics_server.meta.objects import PodMeta
@@ -12,6 +13,7 @@ from pymetrics_server.meta.objects import PodMeta
 PODS = Resource(
     plural="pods",
     path="/api/v1/pods",
+    need=Need("pods", READER),
     field_selector="status.phase=Running",
     list_accept="application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
     watch_accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",

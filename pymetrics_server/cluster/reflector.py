@@ -7,14 +7,14 @@ kube-apiserver does not know; anything else waits with exponential back-off and 
 
 import asyncio
 import random
-import re
 from collections.abc import Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from pymetrics_server.cluster import wire
+from pymetrics_server.cluster import grants, wire
 from pymetrics_server.cluster.connection import Connection, status_error
+from pymetrics_server.cluster.grants import Need
 from pymetrics_server.errors import ApiserverError, ResourceExpiredError
 from pymetrics_server.log import Logger
 
@@ -31,7 +31,6 @@ _UNKNOWN_VERSION = (400, 504)
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 K = TypeVar("K")
-_WHO = re.compile(r'User "([^"]+)"')
 
 
 class Sink(Protocol[T_contra, K]):
@@ -51,11 +50,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
     plural: str
     path: str
-    namespace: str = ""
+    need: Need
     field_selector: str = ""
     list_accept: str = "application/json"
     watch_accept: str = "application/json"
-    forbidden_hint: str = "{can_i}, and see that the ClusterRole system:metrics-server is bound to it"
     missing_is_empty: bool = False  # a 404 counts as an empty list
 
 
@@ -65,6 +63,8 @@ class Reflector(Generic[T, K]):
     ) -> None:
         self.synced = asyncio.Event()
         self.last_error = ""  # "" while all is well
+        self.last_hint = ""
+        self._was_refused = False
         self._connection = connection
         self._clock = connection.clock
         self._resource = resource
@@ -186,20 +186,27 @@ class Reflector(Generic[T, K]):
         return selected | {key: value for key, value in more.items() if value}
 
     def _well_again(self) -> None:
-        if self.last_error:
+        if self._was_refused:
+            log.info("Granted again", verb="list and watch", resource=self._resource.plural)
+        elif self.last_error:
             log.info("kube-apiserver answers again", resource=self._resource.plural)
-            self.last_error = ""
+        self.last_error = self.last_hint = ""
+        self._was_refused = False
 
     async def _back_off(self, err: Exception) -> None:
         said = str(err) or type(err).__name__
         if said != self.last_error:
             verb = "list" if self._list_from is not None else "watch"
+            self._was_refused = isinstance(err, ApiserverError) and err.status in (401, 403)
+            self.last_hint = _hint(err, verb, self._resource)
+            refused = {"verb": verb, "user": grants.who(err)} if isinstance(err, ApiserverError) else {}
             log.error(
                 f"Cannot {verb}, trying again",
                 said,
                 resource=self._resource.plural,
                 server=self._connection.server,
-                hint=_hint(err, self._resource),
+                **(refused if self._was_refused else {}),
+                hint=self.last_hint,
             )
         self.last_error = said
         await self._wait()
@@ -210,16 +217,11 @@ class Reflector(Generic[T, K]):
         await self._clock.sleep(wait_s * random.uniform(0.8, 1.0))  # noqa: S311  no secret comes of it
 
 
-def _hint(err: Exception, resource: Resource) -> str:
+def _hint(err: Exception, verb: str, resource: Resource) -> str:
     if not isinstance(err, ApiserverError):
         return "this is a fault of pymetrics-server's own"
-    if err.status == 403:
-        who = found.group(1) if (found := _WHO.search(str(err))) else "USER"
-        where = f" -n {resource.namespace}" if resource.namespace else ""
-        can_i = f"try `kubectl auth can-i list {resource.plural}{where} --as={who}`"
-        return resource.forbidden_hint.format(can_i=can_i, who=who)
-    if err.status == 401:
-        return "kube-apiserver does not accept our token or client certificate"
+    if err.status in (401, 403):
+        return grants.hint(err, verb, resource.need)
     if err.status == 0:
         return "check the server's address, and that the service network (kube-proxy, CNI) works on this node"
     return "look at kube-apiserver's log"

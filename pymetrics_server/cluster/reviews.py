@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from pymetrics_server.cluster.connection import Connection
+from pymetrics_server.cluster.grants import DELEGATOR, Need, Standing
 from pymetrics_server.errors import ApiserverError
 from pymetrics_server.meta.identity import Attributes, UserInfo
 
@@ -69,10 +70,17 @@ class Reviews:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._clock = connection.clock
+        self._tokens, self._access = (
+            Standing("create", Need(resource, DELEGATOR), connection.server)
+            for resource in (
+                "tokenreviews.authentication.k8s.io",
+                "subjectaccessreviews.authorization.k8s.io",
+            )
+        )
 
     async def token_review(self, token: str) -> TokenReviewResult:
         body = _review("TokenReview", "authentication.k8s.io/v1", {"token": token}, {"user": {}})
-        answer = await self._post(_TOKEN_REVIEWS, body)
+        answer = await self._post(_TOKEN_REVIEWS, body, self._tokens)
         try:
             status = _token_review.decode(answer).status or _TokenStatus()
         except (msgspec.MsgspecError, UnicodeDecodeError) as err:
@@ -91,7 +99,7 @@ class Reviews:
             _access_spec(user, attributes),
             {"allowed": False},
         )
-        answer = await self._post(_ACCESS_REVIEWS, body)
+        answer = await self._post(_ACCESS_REVIEWS, body, self._access)
         try:
             status = _access_review.decode(answer).status or _AccessStatus()
         except (msgspec.MsgspecError, UnicodeDecodeError) as err:
@@ -105,19 +113,24 @@ class Reviews:
             evaluation_error=status.evaluation_error or "",
         )
 
-    async def _post(self, path: str, body: bytes) -> bytes:
+    async def _post(self, path: str, body: bytes, standing: Standing) -> bytes:
         ends_ns = self._clock.monotonic_ns() + int(_DEADLINE_S * 1e9)
         wait_s = _BACKOFF_FIRST_S
         attempt = 1
         while True:
             left_s = (ends_ns - self._clock.monotonic_ns()) / 1e9
             try:
-                return await self._connection.post_json(path, body, max(left_s, _SHORTEST_ATTEMPT_S))
+                answer = await self._connection.post_json(path, body, max(left_s, _SHORTEST_ATTEMPT_S))
             except ApiserverError as err:
+                if err.status in (401, 403):
+                    standing.refused(err)
                 pause_s = wait_s * (1 + _BACKOFF_JITTER * random.random())  # noqa: S311  no secret comes of it
                 left_s = (ends_ns - self._clock.monotonic_ns()) / 1e9
                 if not _passing(err) or attempt == _ATTEMPTS or left_s <= pause_s:
                     raise
+            else:
+                standing.granted()
+                return answer
             await self._clock.sleep(pause_s)
             wait_s *= _BACKOFF_FACTOR
             attempt += 1

@@ -1,14 +1,16 @@
 """Every flag that has an effect: `Options` is the table, its fields are the flags.
 
 A field's name is the flag's, with `_` for `-` and the unit `_ns` behind a duration. The parser, the help
-and the values all come from here. Names, defaults and meanings are metrics-server's; ours alone are
---kubelet-endpoint, --metric-max-age and --telemetry-per-node.
+and the values all come from here. Names, defaults and meanings are metrics-server's but for those of
+OURS_ALONE.
 """
 
 import dataclasses
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
+
+from pymetrics_server.log import FileLevel
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,23 @@ class NamedCertKey:
         return f"{self.cert_file},{self.key_file}" + (f":{','.join(self.names)}" if self.names else "")
 
 
-Value = bool | int | float | str | tuple[str, ...] | tuple[NamedCertKey, ...]
+Value = (
+    bool
+    | int
+    | float
+    | str
+    | tuple[str, ...]
+    | tuple[int, ...]
+    | tuple[NamedCertKey, ...]
+    | tuple[FileLevel, ...]
+)
 
 _SECOND_NS = 1_000_000_000
 _SHORTEST_MAX_AGE_NS = 60 * _SECOND_NS
 _FLAG = "flag"
+
+#: Flags that metrics-server does not have; its --help is not in its own help.
+OURS_ALONE = frozenset({"kubelet-endpoint", "metric-max-age", "telemetry-per-node"})
 
 #: Stands behind what is wrong with the flag, too.
 CORS_HELP = (
@@ -38,35 +52,41 @@ CORS_HELP = (
 
 
 class Kind(Enum):
-    """How a value is read."""
+    """How a value is read; the text is what the help calls it."""
 
     BOOL = "bool"
     INT = "int"
+    INT32S = "int32Slice"  # comma separated
     FLOAT = "float"
+    FLOAT32 = "float32"
     TEXT = "string"
     TEXTS = "strings"  # comma separated
     DURATION = "duration"
+    QUANTITY = "quantity"
     IP = "ip"
     LEVEL = "Level"
+    FILE_LEVELS = "pattern=N,..."
+    GATES = "colonSeparatedMultimapStringString"
     NAMED_CERT_KEYS = "namedCertKey"  # one each time the flag is given
 
 
 class Group(Enum):
-    """The sections of the help, in its order."""
+    """The sections of the help, in metrics-server's order."""
 
     SERVER = "Metrics server flags"
-    KUBELET = "Kubelet client flags"
     GENERIC = "Generic flags"
+    KUBELET = "Kubelet client flags"
     SERVING = "Apiserver secure serving flags"
     AUTHENTICATION = "Apiserver authentication flags"
     AUTHORIZATION = "Apiserver authorization flags"
+    AUDIT = "Apiserver audit log flags"
+    FEATURES = "Features flags"
     LOGGING = "Logging flags"
-    INERT = "Flags accepted without effect"
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """`field` names the flag's place in Options; "" where the flag has no effect."""
+    """`field` names the flag's place in Options; "" where the flag has no effect, and `help` then says why."""
 
     name: str
     kind: Kind
@@ -175,6 +195,12 @@ class Options:
     )
     shutdown_delay_duration_ns: int = _flag(
         Kind.DURATION, 0, Group.GENERIC, "How long to keep serving after SIGTERM while /readyz already fails."
+    )
+    shutdown_send_retry_after: bool = _flag(
+        Kind.BOOL,
+        False,
+        Group.GENERIC,
+        "While shutting down, answer new requests with 429 and Retry-After until those in flight have ended.",
     )
     strict_transport_security_directives: tuple[str, ...] = _flag(
         Kind.TEXTS,
@@ -299,6 +325,13 @@ class Options:
 
     logging_format: str = _flag(Kind.TEXT, "text", Group.LOGGING, "How log lines are written: text or json.")
     v: int = _flag(Kind.LEVEL, 0, Group.LOGGING, "How much is logged; more at higher numbers.", "v")
+    vmodule: tuple[FileLevel, ...] = _flag(
+        Kind.FILE_LEVELS,
+        (),
+        Group.LOGGING,
+        "Verbosity by the name of the source file without .py, where it is above --v (e.g. scraper=4,conn*=2); "
+        "for the text format only.",
+    )
 
     inert: tuple[str, ...] = ()  # names of the given flags that have no effect here
 

@@ -34,7 +34,7 @@ def hsts_violation(directives: Iterable[str]) -> str:
             name, *value = directive.split("=")
             if name != "max-age" or len(value) != 1:
                 found.append(_HSTS_FORM)
-    return _together(found)
+    return together(found)
 
 
 def cors_violation(patterns: Iterable[str]) -> str:
@@ -47,17 +47,20 @@ def cors_violation(patterns: Iterable[str]) -> str:
             found.append(
                 f"--cors-allowed-origins has an invalid regular expression: {wrong}, help: {CORS_HELP}"
             )
-    return _together(found)
+    return together(found)
 
 
 def _pattern_violation(pattern: str) -> str:
     at = unbounded = 0
     before = ""
+    repeated_before = False
     while at < len(pattern):
         part = _PART.match(pattern, at)
         if part is None:
             return f"error parsing regexp: invalid or unsupported Perl syntax: `{pattern[at : at + 3]}`"
         repeated = part["repeated"] or ""
+        if repeated and repeated_before:
+            return f"error parsing regexp: invalid nested repetition operator: `{before}{repeated}`"
         if repeated and not repeated.startswith("?"):
             low, comma, high = repeated.strip("{}?").partition(",")
             wide = not low.isdigit() or (comma != "" and int(high or _WIDE) >= _WIDE)
@@ -67,7 +70,7 @@ def _pattern_violation(pattern: str) -> str:
                     "a repeated group, or more than two wide repetitions, is not supported: write [a-z0-9.-]+ "
                     r"where you mean ([a-z0-9-]+\.)*"
                 )
-        before, at = part[0], part.end()
+        before, repeated_before, at = part[0], repeated != "", part.end()
     try:
         re.compile(pattern, re.ASCII)
     except (re.error, RecursionError, OverflowError) as err:
@@ -77,7 +80,7 @@ def _pattern_violation(pattern: str) -> str:
     return ""
 
 
-def _together(messages: Iterable[str]) -> str:
+def together(messages: Iterable[str]) -> str:
     """As Kubernetes joins errors: each once, in brackets where there are several."""
     distinct = list(dict.fromkeys(messages))
     return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]" if distinct else ""

@@ -22,10 +22,14 @@ def go_text(flag: Flag, value: Value) -> str:
             return "true" if value else "false"
         case tuple() if flag.kind is Kind.NAMED_CERT_KEYS:
             return f"[{';'.join(map(str, value))}]"
+        case tuple() if flag.kind in (Kind.FILE_LEVELS, Kind.GATES):
+            return ",".join(map(str, value))
         case tuple():
             return f"[{_comma_separated(tuple(map(str, value)))}]"
         case int() if flag.kind is Kind.DURATION:
             return format_go(value)
+        case float():
+            return f"{value:g}"
         case _:
             return str(value)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from pymetrics_server.meta.quote import go_quote
 from pymetrics_server.options.flags import Flag, Group, Kind, effective_flags
 from pymetrics_server.options.inert import inert_flags
 from pymetrics_server.options.shown import go_text
@@ -28,7 +29,7 @@ def _section(group: Group, flags: Sequence[Flag]) -> str:
 
 
 def _lines(flags: Iterable[Flag]) -> list[str]:
-    rows = [(_left(flag), f"{flag.help}{_default(flag)}") for flag in sorted(flags, key=lambda f: f.name)]
+    rows = [(_left(flag), _right(flag)) for flag in sorted(flags, key=lambda f: f.name)]
     width = max((len(left) for left, _ in rows), default=0)
     return [f"{left:{width}}   {right}" for left, right in rows]
 
@@ -39,9 +40,11 @@ def _left(flag: Flag) -> str:
     return f"  {short}--{flag.name}{value}"
 
 
-def _default(flag: Flag) -> str:
-    """Nothing for a zero value, which a reader assumes, nor where no default has an effect."""
-    if flag.group is Group.INERT or not flag.default:
-        return ""
+def _right(flag: Flag) -> str:
+    """No default for a zero value, which a reader assumes, nor where it has no effect."""
+    if not flag.field:
+        return f"NO EFFECT: {flag.help}"
+    if not flag.default:
+        return flag.help
     shown = go_text(flag, flag.default)
-    return f' (default "{shown}")' if flag.kind is Kind.TEXT else f" (default {shown})"
+    return f"{flag.help} (default {go_quote(shown) if flag.kind is Kind.TEXT else shown})"

@@ -39,12 +39,14 @@ class ServingCertificate(msgspec.Struct, frozen=True):
     def for_names(cls, cert_file: str, key_file: str, names: Sequence[str]) -> "ServingCertificate":
         """One of --tls-sni-cert-key."""
         certificate = cls(Path(cert_file), Path(key_file), tuple(names))
-        return _proven(certificate, "--tls-sni-cert-key", "failed to load SNI cert and key")
+        return _proven(certificate, "--tls-sni-cert-key", "failed to load SNI cert and key: ")
 
     @classmethod
     def from_files(cls, cert_file: str, key_file: str) -> "ServingCertificate":
         if not cert_file or not key_file:
-            raise ConfigError("need both --tls-cert-file and --tls-private-key-file")
+            raise ConfigError(
+                "missing filename for serving cert: need both --tls-cert-file and --tls-private-key-file"
+            )
         return _proven(cls(Path(cert_file), Path(key_file)), "--tls-cert-file and --tls-private-key-file")
 
     @classmethod
@@ -56,15 +58,17 @@ class ServingCertificate(msgspec.Struct, frozen=True):
             missing = certificate.key_file if has_cert else certificate.cert_file
             raise ConfigError(
                 f"error creating self-signed certificates: error reading {missing}, "
-                "certificate and key must be supplied as a pair"
+                "certificate and key must be supplied as a pair: put it there, or remove its other half so that both "
+                "are made anew"
             )
         if not has_cert:
             try:
                 _write(certificate, _make(bind_address, now_ns))
             except OSError as err:
+                done = "open" if certificate.cert_file.parent.is_dir() else "mkdir"
                 raise ConfigError(
-                    f"error creating self-signed certificates: {cert_dir} cannot be written to "
-                    f"({err.strerror or err}); point --cert-dir at a writable directory, "
+                    f"error creating self-signed certificates: {done} {cert_dir}: {_words(err)}: "
+                    f"{cert_dir} cannot be written to; mount an emptyDir there, point --cert-dir at a writable directory, "
                     "or give --tls-cert-file and --tls-private-key-file"
                 ) from err
             log.info("Generated self-signed cert", cert=certificate.cert_file, key=certificate.key_file)
@@ -108,19 +112,39 @@ def _is_host(name: str) -> bool:
     return False
 
 
-def _proven(
-    certificate: ServingCertificate, flags: str, failed: str = "unable to load server certificate"
-) -> ServingCertificate:
+def _proven(certificate: ServingCertificate, flags: str, failed: str = "") -> ServingCertificate:
+    """Raises ConfigError: crypto/tls' words, then what that means of which file."""
     try:
-        context_of(certificate.read())
+        pair = certificate.read()
     except OSError as err:
-        raise ConfigError(f"{failed}: open {err.filename}: {err.strerror or err} ({flags})") from err
-    except PairError as err:
         raise ConfigError(
-            f"{failed}: {certificate.cert_file} and {certificate.key_file} "
-            f"are not a certificate and its key: {err} ({flags})"
+            f"{failed}open {err.filename}: {_words(err)}: {flags} must lead to files that user {os.getuid()} can read"
         ) from err
+    try:
+        context_of(pair)
+    except PairError as err:
+        raise ConfigError(f"{failed}{_explained(certificate, pair, str(err))} ({flags})") from err
     return certificate
+
+
+def _explained(certificate: ServingCertificate, pair: Pair, seen: str) -> str:
+    cert, key = certificate.cert_file, certificate.key_file
+    if b"-----BEGIN CERTIFICATE-----" not in pair.cert_pem:
+        return f"tls: failed to find any PEM data in certificate input: {cert} holds no certificate in PEM"
+    if b" PRIVATE KEY-----" not in pair.key_pem:
+        return f"tls: failed to find any PEM data in key input: {key} holds no private key in PEM"
+    if seen == "KEY_VALUES_MISMATCH":
+        return (
+            f"tls: private key does not match public key: {key} is not the key of the first certificate in {cert}, "
+            "which must be the server's, with its issuers behind it"
+        )
+    if "encrypted" in seen:
+        return f"tls: failed to parse private key: {key} is encrypted; give it decrypted: `openssl pkey -in {key}`"
+    return f"tls: failed to parse {cert} or {key}: {seen}"
+
+
+def _words(err: OSError) -> str:
+    return (err.strerror or str(err)).lower()
 
 
 def _readable(path: Path) -> bool:

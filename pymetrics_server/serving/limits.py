@@ -3,6 +3,9 @@
 net/http has a bound for a request's head and three timeouts; the number of connections is bounded here alone.
 """
 
+import resource
+from contextlib import suppress
+
 import msgspec
 
 _MOST_CONNECTIONS = 2048
@@ -44,3 +47,11 @@ def limits_of(request_timeout_s: float, open_files: int) -> Limits:
         connections=connections,
         connections_per_peer=min(_MOST_CONNECTIONS_PER_PEER, connections * 3 // 4),
     )
+
+
+def open_files() -> int:
+    """As many as we may have: a shell's soft limit of 1024 is there for programs that select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a container may forbid it, and macOS means less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

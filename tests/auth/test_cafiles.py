@@ -13,7 +13,7 @@ ONE, TWO = (authority(name, 1_790_000_000_000_000_000).cert_pem for name in ("on
 
 
 def ca_file(path: Path) -> CaFile:
-    return CaFile(str(path), "client", "client-ca-bundle")
+    return CaFile(str(path), "unable to load client CA provider", "client-ca-bundle", "--client-ca-file")
 
 
 def replaced(path: Path, content: bytes) -> None:
@@ -66,12 +66,16 @@ def test_a_server_whose_ca_cannot_be_read_does_not_start(tmp_path: Path) -> None
     path = tmp_path / "ca.crt"
     with pytest.raises(ConfigError) as missing:
         ca_file(path)
-    assert str(missing.value) == f"unable to load client CA provider: open {path}: no such file or directory"
+    assert str(missing.value) == (
+        f"unable to load client CA provider: open {path}: no such file or directory (--client-ca-file)"
+    )
     path.write_bytes(b"")
     with pytest.raises(ConfigError) as empty:
         ca_file(path)
     what = f'"client-ca-bundle::{path}"'
-    assert str(empty.value) == f"unable to load client CA provider: missing content for CA bundle {what}"
+    assert str(empty.value).startswith(
+        f"unable to load client CA provider: missing content for CA bundle {what}"
+    )
     path.write_bytes(b"nonsense")
-    with pytest.raises(ConfigError, match=f"error loading CA bundle for {what}: "):
+    with pytest.raises(ConfigError, match=f"error loading CA bundle for {what}: data does not contain any"):
         ca_file(path)

@@ -108,7 +108,9 @@ async def test_missing_rights_name_the_role_to_bind(
     async with running(watch):
         await watch.wait_synced()
     (hint,) = [vars(r)["kv"]["hint"] for r in caplog.records if r.levelno == logging.ERROR]
-    assert "kubectl auth can-i list configmaps -n kube-system --as=sa" in hint
+    assert (
+        "kubectl auth can-i list configmaps/extension-apiserver-authentication -n kube-system --as=sa" in hint
+    )
     assert "extension-apiserver-authentication-reader" in hint
 
 

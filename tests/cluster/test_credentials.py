@@ -147,7 +147,7 @@ async def test_outside_of_a_cluster_the_in_cluster_configuration_says_so(tmp_pat
     with pytest.raises(ConfigError, match=said):
         await load("", environ={})
     environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-    with pytest.raises(ConfigError, match=r"token: no such file or directory$"):
+    with pytest.raises(ConfigError, match=r"token: no such file or directory: no ServiceAccount is mounted"):
         await load("", environ=environ, service_account_dir=str(tmp_path))
 
 
@@ -317,7 +317,11 @@ CLUSTER = "clusters: [{name: c, cluster: {server: 'https://h', %s}}]\n"
         ),
         (
             CONTEXT + CLUSTER % "certificate-authority-data: QQ==" + "users: [{name: u}]",
-            "unable to load the certificate authority",
+            "unable to load root certificates: certificate-authority-data of {dir}/config: unable to parse",
+        ),
+        (
+            CONTEXT + CLUSTER % "certificate-authority-data: '%%%'" + "users: [{name: u}]",
+            "illegal base64 data: certificate-authority-data",
         ),
         (
             CONTEXT + CLUSTER % "" + "users: [{name: u, user: {client-certificate: bad, client-key: bad}}]",

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pymetrics_server.log import FileLevel
 from pymetrics_server.options import NamedCertKey, Options, UsageError, parse
 
 MINUTE_NS = 60 * 10**9
@@ -111,8 +112,53 @@ def test_positional_arguments_are_ignored() -> None:
 
 
 def test_a_flag_without_effect_is_accepted_and_named() -> None:
-    options = parse(["--profiling=false", "--audit-log-maxage", "7", "--audit-log-maxage=8", "--vmodule=a=1"])
-    assert options == Options(inert=("audit-log-maxage", "profiling", "vmodule"))
+    options = parse(["--profiling=false", "--audit-log-maxage", "7", "--audit-log-maxage=8"])
+    assert options == Options(inert=("audit-log-maxage", "profiling"))
+
+
+def test_vmodule_is_a_level_for_each_pattern() -> None:
+    levels = (FileLevel("scraper", 4), FileLevel("conn*", 2))
+    assert parse(["--vmodule=scraper=4,", "--vmodule=conn*=2"]).vmodule == levels
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("''", ""),
+        ("a,b", "a|b"),
+        ('"a,b",c', "a,b|c"),
+        ('"a""b"', 'a"b'),
+        (",", "|"),
+        ('""', ""),
+        ("a\nb", "a"),
+        ("\n\na\r\nb", "a"),
+        ('"a\nb",c', "a\nb|c"),
+        (" a, b ", " a| b "),
+    ],
+)
+def test_a_list_is_read_as_a_line_of_csv(text: str, read: str) -> None:
+    given = "" if text == "''" else text
+    expected = tuple(read.split("|")) if given else ()
+    assert parse([f"--requestheader-allowed-names={given}"]).requestheader_allowed_names == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("0b11", 3), ("0o17", 15), ("017", 15), ("1_000", 1000), ("0x_1f", 31), ("0_7", 7), ("+5", 5)],
+)
+def test_an_integer_has_every_form_of_go(text: str, value: int) -> None:
+    assert parse([f"--kubelet-port={text}"]).kubelet_port == value
+
+
+@pytest.mark.parametrize("text", ["08", "1__0", "_1", "1_", "0x", "1.0", "1e3", "\u0663", " 5", ""])
+def test_an_integer_has_no_other_form(text: str) -> None:
+    with pytest.raises(UsageError, match="invalid syntax"):
+        parse([f"--kubelet-port={text}"])
+
+
+def test_an_empty_address_leaves_what_was_there() -> None:
+    assert parse(["--bind-address=::1", "--bind-address="]).bind_address == "::1"
+    assert parse(["--bind-address=::ffff:127.0.0.1"]).bind_address == "127.0.0.1"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +187,7 @@ def test_a_flag_without_effect_is_accepted_and_named() -> None:
             'invalid argument "9223372036854775808" for "--secure-port" flag: '
             'strconv.ParseInt: parsing "9223372036854775808": value out of range',
         ),
-        (["-vx"], 'invalid argument "x" for "-v, --v" flag: strconv.ParseInt: parsing "x": invalid syntax'),
+        (["-vx"], 'invalid argument "x" for "-v, --v" flag: strconv.ParseUint: parsing "x": invalid syntax'),
         (
             ["--version=maybe"],
             'invalid argument "maybe" for "--version" flag: strconv.ParseBool: parsing "maybe": invalid syntax',
@@ -163,6 +209,44 @@ def test_a_flag_without_effect_is_accepted_and_named() -> None:
         (
             ["--tls-sni-cert-key=a,b:"],
             'invalid argument "a,b:" for "--tls-sni-cert-key" flag: empty names list is not allowed',
+        ),
+        (
+            ["--vmodule=a=b"],
+            'invalid argument "a=b" for "--vmodule" flag: parsing verbosity in "a=b": '
+            'strconv.ParseUint: parsing "b": invalid syntax',
+        ),
+        (
+            ["--vmodule=a"],
+            'invalid argument "a" for "--vmodule" flag: "a" does not have the pattern=N format',
+        ),
+        (
+            ['--requestheader-allowed-names=x,"y"z'],
+            'invalid argument "x,\\"y\\"z" for "--requestheader-allowed-names" flag: '
+            'parse error on line 1, column 5: extraneous or missing " in quoted-field',
+        ),
+        (
+            ['--requestheader-allowed-names="a\nb"c'],
+            'invalid argument "\\"a\\nb\\"c" for "--requestheader-allowed-names" flag: '
+            'record on line 1; parse error on line 2, column 2: extraneous or missing " in quoted-field',
+        ),
+        (
+            ['--requestheader-allowed-names=a"'],
+            'invalid argument "a\\"" for "--requestheader-allowed-names" flag: '
+            'parse error on line 1, column 2: bare " in non-quoted-field',
+        ),
+        (
+            ["--audit-log-batch-throttle-qps=1e39"],
+            'invalid argument "1e39" for "--audit-log-batch-throttle-qps" flag: '
+            'strconv.ParseFloat: parsing "1e39": value out of range',
+        ),
+        (
+            ["--tls-curve-preferences=23,x"],
+            'invalid argument "23,x" for "--tls-curve-preferences" flag: '
+            'strconv.ParseInt: parsing "x": invalid syntax',
+        ),
+        (
+            ["--bind-address=fe80::1%eth0"],
+            'invalid argument "fe80::1%eth0" for "--bind-address" flag: failed to parse IP: "fe80::1%eth0"',
         ),
         (
             ["--goaway-chance=x"],

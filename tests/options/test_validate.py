@@ -3,7 +3,8 @@
 import pytest
 
 from pymetrics_server.options import Options, UsageError, parse
-from pymetrics_server.options.flags import CORS_HELP
+from pymetrics_server.options.flags import CORS_HELP, effective_flags
+from pymetrics_server.options.inert import inert_flags
 from pymetrics_server.options.validate import kubelet_violations, resolution_violations
 
 SECOND_NS = 10**9
@@ -88,6 +89,38 @@ def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server
             "kubelet-request-timeout value 1m0s provided",
         ),
         ("--logging-format=xml", 'format: Invalid value: "xml": Unsupported log format'),
+        (
+            "--log-flush-frequency=-90s",
+            'flushFrequency: Invalid value: "-1m30s": Must be greater than zero',
+        ),
+        ("--logging-format=json --vmodule=a=1", "vmodule: Forbidden: Only supported for text log format"),
+        (
+            "--log-text-split-stream --log-json-info-buffer-size=1Ki",
+            "[options.text.splitStream: Forbidden: Feature LoggingAlphaOptions is disabled, "
+            "options.json.infoBufferSize: Forbidden: Feature LoggingAlphaOptions is disabled]",
+        ),
+        ("--feature-gates=LoggingAlphaOptions=true", "component not registered: kube"),
+        ("--feature-gates=a:b=true", "component not registered: a"),
+        (
+            "--feature-gates=a=true --feature-gates=kube:b=true",
+            "set kube feature gates with default empty prefix or kube: prefix consistently, do not mix use",
+        ),
+        ("--emulated-version=1.31", "component not registered: kube"),
+        ("--emulated-version=x", 'could not parse "x" as version'),
+        ("--emulated-version=1", 'illegal version string "1"'),
+        ("--emulated-version=01.2", 'illegal zero-prefixed version component "01" in "01.2"'),
+        ("--emulated-version=kube=1.2.3", "patch version not allowed, got: kube=1.2.3"),
+        ("--emulated-version=1.31,1.32", "duplicate version flag, kube=1.31 and kube=1.32"),
+        ("--min-compatibility-version=wardle=1.2 --feature-gates=a=true", "component not registered: wardle"),
+        ("--tls-curve-preferences=0", "curve preference 0 is out of range (must be 1-65535)"),
+        ("--tls-curve-preferences=23,23", "duplicate curve preference 23"),
+        ("--tls-curve-preferences=26", "curve preference 26 is not supported by the current Go version"),
+        ("--tls-cert-file=a", "missing filename for serving cert"),
+        ("--tls-sni-cert-key=a,", "failed to load SNI cert and key: missing filename for serving cert"),
+        (
+            "--bind-address=::1 --secure-port=65536",
+            "failed to create listener: failed to listen on [::1]:65536: listen tcp: address 65536: invalid port",
+        ),
         ("--livez-grace-period=-1s", "--livez-grace-period can not be a negative value"),
         ("--max-requests-inflight=-1", "--max-requests-inflight can not be negative value"),
         ("--max-mutating-requests-inflight=-1", "--max-mutating-requests-inflight can not be negative value"),
@@ -118,6 +151,10 @@ def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server
         (
             "--cors-allowed-origins=^(a",
             cors("error parsing regexp: missing ), unterminated subpattern at position 1"),
+        ),
+        (
+            "--cors-allowed-origins=^a++$",
+            cors("error parsing regexp: invalid nested repetition operator: `++`"),
         ),
         (
             "--cors-allowed-origins=^a(?=b)$",
@@ -186,6 +223,9 @@ def test_only_the_first_of_several_mistakes_is_told() -> None:
         "--tls-sni-cert-key=/nowhere/a.crt,/nowhere/a.key --permit-port-sharing",
         "--logging-format=json",
         "--goaway-chance=0.02",
+        "--log-text-split-stream=false --log-json-info-buffer-size=0",
+        "--emulated-version= --feature-gates=,",
+        "--tls-curve-preferences=29,23",
         "--strict-transport-security-directives=max-age=31536000,includeSubDomains,preload",
         r"--cors-allowed-origins=^https://example\.com(:|$),//[^?+]+\.corp\+:,^a\\1$",
         "--metric-resolution=1s --version",
@@ -197,8 +237,5 @@ def test_what_can_be_used_passes(argv: str) -> None:
 
 
 def test_two_tables_never_claim_the_same_flag() -> None:
-    from pymetrics_server.options.flags import effective_flags
-    from pymetrics_server.options.inert import inert_flags
-
     names = [flag.name for flag in (*effective_flags(), *inert_flags())]
     assert len(names) == len(set(names))

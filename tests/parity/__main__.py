@@ -11,6 +11,7 @@ import tempfile
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from tests.parity import commandlines
 from tests.parity.cases import all_requests
 from tests.parity.compare import Report, side_by_side
 from tests.parity.requests import Request
@@ -28,7 +29,10 @@ def main() -> int:
     if not peer:
         parser.error("name a metrics-server binary: make parity PEER=/path/to/metrics-server")
     requests = [r for r in all_requests() if fnmatchcase(r.name, arguments.only)]
-    return asyncio.run(_run(peer, requests, raw=arguments.raw))
+    failed = asyncio.run(_run(peer, requests, raw=arguments.raw))
+    if arguments.only == "*" and not arguments.raw and peer != "self":
+        failed |= _command_lines(peer)
+    return failed
 
 
 async def _run(peer: str, requests: list[Request], *, raw: bool) -> int:
@@ -43,6 +47,17 @@ async def _run(peer: str, requests: list[Request], *, raw: bool) -> int:
     for line in report.lines():
         _say(line)
     return 1 if report.differing or report.stale else 0
+
+
+def _command_lines(peer: str) -> int:
+    with tempfile.TemporaryDirectory(prefix="parity-") as directory:
+        compared = commandlines.compare(peer, Path(directory))
+    found = [*commandlines.flag_differences(peer), *commandlines.surprises(compared)]
+    for line in found:
+        _say(line)
+    equal = sum(c.ours == c.original for c in compared)
+    _say(f"{len(compared)} command lines: {equal} end the same, {len(found)} surprises")
+    return 1 if found else 0
 
 
 def _show(title: str, answer: Answer) -> None:

@@ -66,22 +66,24 @@ def test_half_a_pair_is_a_mistake(tmp_path: Path, missing: str) -> None:
     (tmp_path / missing).unlink()
     with pytest.raises(ConfigError) as caught:
         made(tmp_path)
-    assert str(caught.value) == (
+    assert str(caught.value).startswith(
         f"error creating self-signed certificates: error reading {tmp_path / missing}, "
-        "certificate and key must be supplied as a pair"
+        "certificate and key must be supplied as a pair: "
     )
 
 
 def test_garbage_in_place_of_a_pair_is_a_mistake(tmp_path: Path) -> None:
     for name in ("apiserver.crt", "apiserver.key"):
         (tmp_path / name).write_text("garbage")
-    with pytest.raises(ConfigError, match="are not a certificate and its key"):
+    with pytest.raises(ConfigError, match="failed to find any PEM data in certificate input"):
         made(tmp_path)
 
 
 def test_a_directory_that_cannot_be_written_is_named_with_the_ways_out(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ConfigError, match=r"cannot be written to .*--cert-dir .*--tls-cert-file"):
+    with pytest.raises(
+        ConfigError, match=r": file exists: .* cannot be written to; .*--cert-dir .*--tls-cert-file"
+    ):
         made(tmp_path / "file")
 
 
@@ -101,8 +103,8 @@ def test_a_key_of_another_certificate_a_missing_file_and_half_a_pair_are_mistake
     one, other = (issue(ca, name, NOW_NS, server=True) for name in ("one", "other"))
     cert_file, key_file = write(tmp_path, Pair(one.cert_pem, other.key_pem))
     for files, words in (
-        ((cert_file, key_file), "KEY_VALUES_MISMATCH"),
-        ((cert_file, "/nowhere/tls.key"), "open /nowhere/tls.key: No such file or directory"),
+        ((cert_file, key_file), "^tls: private key does not match public key: "),
+        ((cert_file, "/nowhere/tls.key"), "^open /nowhere/tls.key: no such file or directory: "),
         ((cert_file, ""), "need both --tls-cert-file and --tls-private-key-file"),
     ):
         with pytest.raises(ConfigError, match=words):

@@ -156,7 +156,7 @@ def test_a_certificate_whose_names_cannot_be_read_has_none_and_is_told_of(
 
 
 def test_files_that_cannot_be_used_are_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^failed to load SNI cert and key: open /nowhere/a\.crt: No such"):
+    with pytest.raises(ConfigError, match=r"^failed to load SNI cert and key: open /nowhere/a\.crt: no such"):
         ServingCertificate.for_names("/nowhere/a.crt", "/nowhere/a.key", ())
     (tmp_path / "a.crt").write_text("garbage")
     (tmp_path / "a.key").write_text("garbage")

@@ -16,7 +16,7 @@ from tests.programs import direct_environment
 Object = dict[str, Any]
 
 _TIMEOUT_S = 30.0
-_MERGE_PATCH = "application/merge-patch+json"
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
 class Kubectl:
@@ -71,10 +71,20 @@ class Answer(msgspec.Struct, frozen=True):
 class Api:
     """One server on loopback; each request on a connection of its own."""
 
-    def __init__(self, port: int, context: ssl.SSLContext, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        context: ssl.SSLContext,
+        headers: Mapping[str, str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        self._host = host
         self._port = port
         self._context = context
         self._headers = dict(headers or {})
+        self._timeout_s = timeout_s
 
     def ask(
         self,
@@ -84,7 +94,7 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self._port, context=self._context, timeout=_TIMEOUT_S
+            self._host, self._port, context=self._context, timeout=self._timeout_s
         )
         sent = {"Accept": "application/json", "Content-Type": "application/json", **self._headers}
         content = None if body is None else json.dumps(body)
@@ -112,7 +122,17 @@ class Api:
         assert answer.status in (200, 201), answer
         return answer.document
 
+    def find(self, path: str) -> Object | None:
+        """None where there is none."""
+        answer = self.ask(path)
+        assert answer.status in (200, 404), answer
+        return answer.document if answer.status == 200 else None
+
+    def items(self, path: str) -> list[Object]:
+        found: list[Object] = self.get(path)["items"]
+        return found
+
     def patch(self, path: str, body: object) -> Object:
-        answer = self.ask(path, "PATCH", body, {"Content-Type": _MERGE_PATCH})
+        answer = self.ask(path, "PATCH", body, MERGE_PATCH)
         assert answer.status == 200, answer
         return answer.document

@@ -4,6 +4,7 @@ Everything listens on loopback, and writes below one directory.
 """
 
 import json
+import secrets
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,7 @@ SERVER_ACCOUNT = "system:serviceaccount:kube-system:metrics-server"
 _CONTROLLERS = (
     "namespace-controller",
     "garbage-collector-controller",
+    "endpointslice-controller",
     "clusterrole-aggregation-controller",
     "deployment-controller",
     "replicaset-controller",
@@ -37,11 +39,20 @@ _AUDIT_POLICY = {
 }
 
 
+def on_loopback(pod_ip: str) -> str:
+    """Where a pod's address is found: an EndpointSlice takes none of 127.0.0.0/8."""
+    return "127." + pod_ip.removeprefix("10.")
+
+
 class ControlPlane:
     """`start` comes back when kube-apiserver is ready."""
 
     def __init__(self, assets: Assets, directory: Path) -> None:
         self.directory = directory
+        # Another cluster on this machine, or another run, shall not have the same.
+        second, third = 64 + secrets.randbelow(64), secrets.randbelow(256)
+        self._services = f"127.{second}.{third}"
+        self._pods = f"{second + 128}.{third}"
         self.pki = make_pki(directory / "pki", SystemClock())
         self.port = free_port()
         self.url = f"https://127.0.0.1:{self.port}"
@@ -54,6 +65,7 @@ class ControlPlane:
         self.kubectl = Kubectl(assets.kubectl, self.admin_kubeconfig, directory)
         self.etcd = Program("etcd", self._etcd_arguments(), directory)
         self.apiserver = Program("kube-apiserver", self._apiserver_arguments(), directory)
+        self._log_mark = 0
         self._controllers = Program("kube-controller-manager", self._controller_arguments(), directory)
 
     def start(self) -> None:
@@ -68,9 +80,21 @@ class ControlPlane:
         for program in (self._controllers, self.apiserver, self.etcd):
             program.stop()
 
+    def mark_log(self) -> None:
+        """What kube-apiserver has said until now was about a server that was still to come."""
+        self._log_mark = len(self.apiserver.log_lines)
+
+    @property
+    def log_since_mark(self) -> list[str]:
+        return self.apiserver.log_lines[self._log_mark :]
+
     @property
     def has_controllers(self) -> bool:
         return self._assets.kube_controller_manager is not None
+
+    def pod_ip(self, number: int) -> str:
+        """What the cluster is told; `on_loopback` says where that is."""
+        return f"10.{self._pods}.{number}"
 
     def bearer(self, token: str) -> Api:
         """kube-apiserver, as whoever holds the token."""
@@ -121,7 +145,7 @@ class ControlPlane:
             "--advertise-address=127.0.0.1",
             f"--secure-port={self.port}",
             "--endpoint-reconciler-type=none",  # Endpoints on loopback are invalid
-            "--service-cluster-ip-range=10.0.0.0/24",
+            f"--service-cluster-ip-range={self._services}.0/24",
             f"--cert-dir={self.directory / 'apiserver'}",
             f"--tls-cert-file={pki.apiserver.cert}",
             f"--tls-private-key-file={pki.apiserver.key}",

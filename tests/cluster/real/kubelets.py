@@ -11,8 +11,9 @@ import time
 from collections.abc import Sequence
 
 import msgspec
+from aiohttp import web
 
-from pymetrics_server.standin.kubelet import StandinKubelets
+from pymetrics_server.standin.kubelet import StandinKubelet
 from pymetrics_server.standin.resources import node_body, pod_body
 from pymetrics_server.standin.simulated import SimulatedNode
 from pymetrics_server.standin.views import ContainerView, NodeView, PodView
@@ -66,31 +67,35 @@ def _loaded(pod: PodView, rate_nanocores: int, now_ns: int) -> PodView:
     return msgspec.structs.replace(pod, containers=now)
 
 
+#: A kubelet's path -> the subresource of nodes that it asks kube-apiserver about.
+_SUBRESOURCES = {"/stats/summary": "stats", "/metrics/resource": "metrics"}
+
+
 class Gate:
-    """Who may read a kubelet: a TokenReview, then a SubjectAccessReview on nodes/stats, as its webhooks do.
+    """Who may read a kubelet: a TokenReview, then a SubjectAccessReview on what the path is, as its webhooks do.
 
     What was allowed is remembered; the questions block the kubelets' own loop and nobody else.
     """
 
     def __init__(self, apiserver: Api) -> None:
         self._apiserver = apiserver
-        self._allowed: set[str] = set()
+        self._allowed: set[tuple[str, str]] = set()
 
-    def __call__(self, token: str | None) -> bool:
-        if not token:
-            return False
-        if token not in self._allowed and self._ask(token):
-            self._allowed.add(token)
-        return token in self._allowed
-
-    def _ask(self, token: str) -> bool:
-        who = self._review("authentication.k8s.io", "TokenReview", {"token": token})
+    def status(self, token: str, path: str) -> int:
+        """200 where it may."""
+        subresource = _SUBRESOURCES.get(path, "proxy")
+        if (token, subresource) in self._allowed:
+            return 200
+        who = self._review("authentication.k8s.io", "TokenReview", {"token": token}) if token else {}
         if not who.get("authenticated"):
-            return False
+            return 401
         user = who["user"]
-        asked = {"verb": "get", "version": "v1", "resource": "nodes", "subresource": "stats"}
+        asked = {"verb": "get", "version": "v1", "resource": "nodes", "subresource": subresource}
         spec = {"user": user["username"], "groups": user["groups"], "resourceAttributes": asked}
-        return bool(self._review("authorization.k8s.io", "SubjectAccessReview", spec)["allowed"])
+        if not self._review("authorization.k8s.io", "SubjectAccessReview", spec)["allowed"]:
+            return 403
+        self._allowed.add((token, subresource))
+        return 200
 
     def _review(self, group: str, kind: str, spec: Object) -> Object:
         body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
@@ -98,12 +103,25 @@ class Gate:
         return status
 
 
+class _Kubelet(StandinKubelet):
+    """Lets in whom the gate lets in to that path."""
+
+    def __init__(self, node: Node, ssl_context: ssl.SSLContext, gate: Gate) -> None:
+        super().__init__(node, ssl_context, lambda _: True)
+        self._gate = gate
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        status = self._gate.status(token, request.path)
+        return await super()._answer(request) if status == 200 else web.Response(status=status)
+
+
 class Kubelets:
     """A kubelet for each node, from `start` until `stop`."""
 
     def __init__(self, nodes: Sequence[Node], ssl_context: ssl.SSLContext, gate: Gate) -> None:
         self.nodes = nodes
-        self._kubelets = StandinKubelets(nodes, ssl_context, gate)
+        self._kubelets = {node.name: _Kubelet(node, ssl_context, gate) for node in nodes}
         self._ports: concurrent.futures.Future[dict[str, int]] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run, name="kubelets")
         self._end = asyncio.Event()
@@ -125,12 +143,14 @@ class Kubelets:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         try:
-            self._ports.set_result(await self._kubelets.start(_ADDRESS))
+            ports = {name: await kubelet.start(_ADDRESS) for name, kubelet in self._kubelets.items()}
+            self._ports.set_result(ports)
         except OSError as err:
             self._ports.set_exception(err)
             return
         await self._end.wait()
-        await self._kubelets.stop()
+        for kubelet in self._kubelets.values():
+            await kubelet.stop()
 
 
 def register(node: Node, port: int, apiserver: Api) -> None:

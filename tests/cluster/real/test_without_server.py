@@ -38,11 +38,13 @@ def stopped(controlled: Cluster) -> Iterator[Cluster]:
     try:
         for version in VERSIONS:
             until_available(controlled.kubectl, version, "False", 90)
+        # Or it may be a minute until kube-apiserver asks again, if the server answered while it ended.
+        touched = [f"apiservice/{version}.{GROUP}" for version in VERSIONS]
+        controlled.kubectl("annotate", *touched, "server=stopped")
         until("discovery is stale", lambda: set(freshness(controlled).values()) == {"Stale"}, 90)
         yield controlled
     finally:
-        if not controlled.server.process.running:
-            controlled.server.start()
+        controlled.server.start()
         for version in VERSIONS:
             until_available(controlled.kubectl, version, "True", 90)
 

@@ -1,0 +1,60 @@
+"""--shutdown-send-retry-after: while what was begun is finished, whoever comes new is sent away to come again.
+
+metrics-server: `k8s.io/apiserver/pkg/server/filters`, the filter of Retry-After. It stands before everything
+but the audit's id, and lets probes, /metrics and kube-apiserver's own requests through.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+_EXEMPT_PATHS = ("/readyz", "/livez", "/healthz", "/metrics")
+_EXEMPT_AGENT = "kube-apiserver/"
+_RETRY_AFTER_S = 5
+_TEXT = "The apiserver is shutting down, please try again later.\n"
+
+
+class Draining:
+    def __init__(self) -> None:
+        self.has_begun = False
+        self._under_way = 0
+        self._none_under_way = asyncio.Event()
+
+    def begin(self) -> None:
+        self.has_begun = True
+        if not self._under_way:
+            self._none_under_way.set()
+
+    async def wait(self) -> None:
+        """Until every request is answered that had come before the beginning."""
+        await self._none_under_way.wait()
+
+    def turns_away(self, path: str, user_agent: str) -> bool:
+        return self.has_begun and not (path.startswith(_EXEMPT_PATHS) or user_agent.startswith(_EXEMPT_AGENT))
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        if self.has_begun:  # exempt, and may go on for ever
+            yield
+            return
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if self.has_begun and not self._under_way:
+                self._none_under_way.set()
+
+
+def turned_away(audit_id: str) -> web.Response:
+    headers = {
+        "Audit-Id": audit_id,
+        "Retry-After": str(_RETRY_AFTER_S),
+        "X-Content-Type-Options": "nosniff",
+        "Server": "pymetrics-server",
+    }
+    response = web.Response(text=_TEXT, status=429, headers=headers)
+    response.force_close()
+    return response

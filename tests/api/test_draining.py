@@ -1,0 +1,46 @@
+"""--shutdown-send-retry-after: who is sent away while the last requests are answered, and who is not."""
+
+import asyncio
+
+import pytest
+
+from pymetrics_server.api.draining import Draining
+
+
+@pytest.mark.parametrize(
+    ("path", "agent", "away"),
+    [
+        ("/apis/metrics.k8s.io/v1beta1/nodes", "kubectl/v1.36", True),
+        ("/", "", True),
+        ("/readyz", "kube-probe/1.36", False),
+        ("/livez/ping", "", False),
+        ("/healthz", "", False),
+        ("/metrics", "Prometheus/3", False),
+        ("/apis", "kube-apiserver/v1.36 (linux/amd64)", False),
+    ],
+)
+def test_only_probes_metrics_and_kube_apiserver_itself_are_still_let_in(
+    path: str, agent: str, away: bool
+) -> None:
+    draining = Draining()
+    assert not draining.turns_away(path, agent)
+    draining.begin()
+    assert draining.turns_away(path, agent) is away
+
+
+async def test_it_is_over_when_the_last_that_came_before_is_answered() -> None:
+    draining = Draining()
+    with draining.counting():
+        with draining.counting():
+            draining.begin()
+        over = asyncio.create_task(draining.wait(), name="drained")
+        with draining.counting():  # a probe, come since
+            await asyncio.sleep(0)
+        assert not over.done()
+    await asyncio.wait_for(over, 1)
+
+
+async def test_with_nothing_under_way_it_is_over_at_once() -> None:
+    draining = Draining()
+    draining.begin()
+    await asyncio.wait_for(draining.wait(), 1)
