@@ -51,6 +51,8 @@ log = Logger(__name__)
 
 _USER_AGENT = f"metrics-server/{GIT_VERSION} ({sys.platform}/python) pymetrics-server"
 _HOUSEKEEPING_INTERVAL_S = 1.0
+_QUIET_S = 1.0  # kube-apiserver learns within that where to send requests instead
+_LONGEST_UNQUIET_S = 5.0
 _FAREWELL_S = 2.0  # for connections, once their requests are answered
 _Job = Coroutine[None, None, None]
 
@@ -225,6 +227,8 @@ class Server:
         _tell("ShutdownInitiated")
         if self._nodes.has_synced and self._pods.has_synced:  # else nobody was ever sent here
             await asyncio.sleep(delay_s)
+            if self._expiry.front_proxy_came_lately(self._clock.now_ns()):
+                await self._app.draining.quiet(_QUIET_S, _LONGEST_UNQUIET_S)
         _tell("AfterShutdownDelayDuration")
         if self._options.shutdown_send_retry_after:
             self._app.draining.begin()

@@ -101,7 +101,7 @@ class App:
         if draining.has_begun and draining.turns_away(request.path, request.headers.get("User-Agent", "")):
             return turned_away(_audit_id(request))
         with draining.counting():
-            return await self._answered(request)
+            return draining.parting(await self._answered(request))
 
     async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         started_ns = self._clock.monotonic_ns()

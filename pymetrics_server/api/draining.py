@@ -1,12 +1,15 @@
-"""--shutdown-send-retry-after: while what was begun is finished, whoever comes new is sent away to come again.
+"""Leaving: who comes while the server goes.
 
-metrics-server: `k8s.io/apiserver/pkg/server/filters`, the filter of Retry-After. It stands before everything
-but the audit's id, and lets probes, /metrics and kube-apiserver's own requests through.
+`quiet` waits while kube-apiserver has yet to learn that it goes: each answer then ends its connection, so that the
+next one is made to whoever serves instead. With --shutdown-send-retry-after whoever comes new is sent away to come
+again while what was begun is finished: metrics-server's `k8s.io/apiserver/pkg/server/filters`, the filter of
+Retry-After. It stands before everything but the audit's id, and lets probes, /metrics and kube-apiserver's own
+requests through.
 """
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from aiohttp import web
 
@@ -20,7 +23,19 @@ class Draining:
     def __init__(self) -> None:
         self.has_begun = False
         self._under_way = 0
+        self._came = 0
+        self._is_leaving = False
         self._none_under_way = asyncio.Event()
+
+    async def quiet(self, for_s: float, at_most_s: float) -> None:
+        """Until nobody has come for so long."""
+        self._is_leaving = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(at_most_s):
+                came = -1
+                while came != self._came:
+                    came = self._came
+                    await asyncio.sleep(for_s)
 
     def begin(self) -> None:
         self.has_begun = True
@@ -34,8 +49,14 @@ class Draining:
     def turns_away(self, path: str, user_agent: str) -> bool:
         return self.has_begun and not (path.startswith(_EXEMPT_PATHS) or user_agent.startswith(_EXEMPT_AGENT))
 
+    def parting(self, response: web.StreamResponse) -> web.StreamResponse:
+        if self._is_leaving:
+            response.force_close()
+        return response
+
     @contextmanager
     def counting(self) -> Iterator[None]:
+        self._came += 1
         if self.has_begun:  # exempt, and may go on for ever
             yield
             return

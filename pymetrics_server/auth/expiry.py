@@ -15,6 +15,7 @@ _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
 _WARNED_OF_DAYS = (1, 7, 30)  # ascending
 _FORGOTTEN_NS = 3_600 * _SECOND_NS
+_LATELY_NS = 60 * _SECOND_NS  # kube-apiserver looks at an APIService twice a minute
 _MAX_SEEN = 64  # kube-apiservers, each with a certificate of its own
 _LOOK_EVERY_NS = 60 * _SECOND_NS
 
@@ -39,6 +40,9 @@ class Expiry:
         if seen not in self._seen_ns and len(self._seen_ns) >= _MAX_SEEN:
             return
         self._seen_ns[seen] = now_ns
+
+    def front_proxy_came_lately(self, now_ns: int) -> bool:
+        return any(0 <= now_ns - at < _LATELY_NS for at in self._seen_ns.values())
 
     def client(self, proof: Proven, now_ns: int) -> None:
         """A request came with a user's certificate."""

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiohttp import web
 
 from pymetrics_server.api.draining import Draining
 
@@ -44,3 +45,31 @@ async def test_with_nothing_under_way_it_is_over_at_once() -> None:
     draining = Draining()
     draining.begin()
     await asyncio.wait_for(draining.wait(), 1)
+
+
+async def test_it_is_quiet_when_nobody_has_come_for_so_long_and_at_most_so_long_is_waited() -> None:
+    draining = Draining()
+    loop = asyncio.get_running_loop()
+    comes = True
+
+    async def come() -> None:
+        while comes:
+            with draining.counting():
+                await asyncio.sleep(0.005)
+
+    coming = asyncio.create_task(come(), name="coming")
+    began_s = loop.time()
+    await draining.quiet(0.05, 0.3)
+    assert loop.time() - began_s >= 0.3
+    waiting = asyncio.create_task(draining.quiet(0.05, 30), name="waiting")
+    await asyncio.sleep(0)
+    comes = False
+    await coming
+    await asyncio.wait_for(waiting, 10)
+
+
+def test_answers_end_their_connections_once_it_leaves() -> None:
+    draining = Draining()
+    assert draining.parting(web.Response()).keep_alive is None
+    asyncio.run(draining.quiet(0, 1))
+    assert draining.parting(web.Response()).keep_alive is False

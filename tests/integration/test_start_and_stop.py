@@ -20,6 +20,7 @@ from pymetrics_server.meta.identity import UserInfo
 from pymetrics_server.options import Options
 from pymetrics_server.standin.apiserver import StandinApiserver
 from pymetrics_server.standin.cluster import StandinCluster
+from pymetrics_server.x509 import Pair
 from tests.integration.processes import BASE, RunningServer, server_beside, trusting_anybody
 from tests.programs import direct_environment, free_port, until
 
@@ -182,6 +183,28 @@ async def end_of(server: RunningServer) -> int:
 async def is_leaving(server: RunningServer) -> bool:
     status, body = await server.ask("/readyz")
     return status == 500 and "[-]shutdown failed: reason withheld" in body
+
+
+async def test_who_still_comes_through_the_front_proxy_is_answered_until_nobody_comes(tmp_path: Path) -> None:
+    """kube-apiserver learns of it a moment later, whatever the delay that was asked for."""
+    async with (
+        StandinCluster(tmp_path, 2, host=False, simulated_pods=1) as cluster,
+        server_beside(cluster) as server,
+    ):
+        files = cluster.pki.front_proxy_client
+        proxy = Pair(files.cert.read_bytes(), files.key.read_bytes())
+        claims = {"X-Remote-User": "system:kube-aggregator", "X-Remote-Group": "system:masters"}
+
+        async def comes() -> int:
+            return (await server.ask(f"{BASE}/nodes", claims, proxy))[0]
+
+        assert await comes() == 200
+        server.process.terminate()
+        leaving_s = time.monotonic()
+        await server.until(lambda: is_leaving(server), 3)
+        while time.monotonic() - leaving_s < 2:
+            assert await comes() == 200
+        assert await end_of(server) == 0
 
 
 async def test_it_says_that_it_is_leaving_and_works_on_for_the_delay(tmp_path: Path) -> None:
