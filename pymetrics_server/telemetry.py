@@ -6,7 +6,7 @@ series exist only where they are asked for: at 5,000 nodes they would be 75,000.
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -63,6 +63,13 @@ def freshness_buckets_s() -> tuple[float, ...]:
     return tuple(bounds)
 
 
+def request_labels(
+    verb: str, group: str, version: str, resource: str, subresource: str = "", scope: str = ""
+) -> tuple[str, ...]:
+    """As what a request is counted; `scope` is cluster, namespace, resource or nothing."""
+    return verb, "", group, version, resource, subresource, scope, _COMPONENT
+
+
 def _go_float(value: float) -> str:
     """le="1", as Go writes it."""
     text: str = floatToGoString(value)  # type: ignore[no-untyped-call]  # untyped there
@@ -85,13 +92,12 @@ class Buckets:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value
 
-    def observe_all(self, values: Iterable[float]) -> None:
+    def observe_counted(self, values: Mapping[float, int]) -> None:
+        """Each value as often as it is counted."""
         bounds, counts = self._bounds, self._counts
-        total = 0.0
-        for value in values:
-            counts[bisect_left(bounds, value)] += 1
-            total += value
-        self.sum += total
+        for value, count in values.items():
+            counts[bisect_left(bounds, value)] += count
+            self.sum += value * count
 
     def cumulative(self) -> list[int]:
         """How many were at most each bound, and at last all."""
@@ -284,8 +290,9 @@ class Telemetry:
         """What one resolution brought, from the first question to the last answer."""
         self._tick.of().observe(duration_s)
 
-    def observe_freshness(self, ages_s: Iterable[float]) -> None:
-        self._freshness.observe_all(ages_s)
+    def observe_freshness(self, ages_s: Mapping[float, int]) -> None:
+        """How many of what was returned were so old."""
+        self._freshness.observe_counted(ages_s)
 
     def set_points(self, nodes: int, containers: int) -> None:
         self._node_points.set(nodes)
@@ -302,20 +309,8 @@ class Telemetry:
         self._in_flight_shown.set(self._most_in_flight)
         self._most_in_flight = self._in_flight
 
-    def observe_request(
-        self,
-        verb: str,
-        group: str,
-        version: str,
-        resource: str,
-        code: int,
-        duration_s: float,
-        *,
-        subresource: str = "",
-        scope: str = "",
-    ) -> None:
-        """`scope` is cluster, namespace, resource or nothing; a 429 counts as a termination, too."""
-        labels = (verb, "", group, version, resource, subresource, scope, _COMPONENT)
+    def observe_request(self, labels: tuple[str, ...], code: int, duration_s: float) -> None:
+        """`labels` are from request_labels; a 429 counts as a termination, too."""
         self._requests.observe(labels, code, duration_s)
 
     def observe_client_certificate(self, remaining_s: float) -> None:

@@ -1,6 +1,7 @@
 """/metrics: the names, types, help texts and label values that dashboards of metrics-server rely on."""
 
 import re
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,13 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from pymetrics_server.telemetry import Buckets, Telemetry, freshness_buckets_s, tick_buckets_s
+from pymetrics_server.telemetry import (
+    Buckets,
+    Telemetry,
+    freshness_buckets_s,
+    request_labels,
+    tick_buckets_s,
+)
 
 OURS = re.compile(r"^(?:# (?:HELP|TYPE) )?(?:metrics_server|pymetrics_server|apiserver)_")
 
@@ -140,9 +147,11 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
     shown.observe_scrape("node1", 1, 1_790_000_000.9)
     shown.observe_scrape("node1", 2, 1_790_000_000.9, "refused")
     shown.observe_round(12)
-    shown.observe_freshness([8, 1_790_000_000])
+    shown.observe_freshness({8: 1, 1_790_000_000: 1})
     shown.set_points(nodes=3, containers=40)
-    shown.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 200, 0.004, scope="namespace")
+    shown.observe_request(
+        request_labels("LIST", "metrics.k8s.io", "v1beta1", "pods", scope="namespace"), 200, 0.004
+    )
     shown.observe_client_certificate(604_801)
     shown.set_front_proxy_expiration(1_790_000_000, 2_100_000_000)
     of_requests = [one for one in lines(shown) if one.startswith("apiserver_request_duration_seconds_")]
@@ -158,7 +167,7 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
 def test_a_request_refused_for_too_many_in_flight_is_a_termination() -> None:
     shown = telemetry()
     for code in (200, 429, 429):
-        shown.observe_request("GET", "", "", "", code, 0.001, subresource="/metrics")
+        shown.observe_request(request_labels("GET", "", "", "", "/metrics"), code, 0.001)
     ends = [one for one in lines(shown) if one.startswith("apiserver_request_terminations_total{")]
     assert ends == [
         'apiserver_request_terminations_total{code="429",component="apiserver",group="",resource="",scope="",'
@@ -189,7 +198,7 @@ def test_a_batch_counts_as_its_values_one_by_one_do(values: list[float], size: i
     bounds = freshness_buckets_s()
     ours = Buckets(bounds)
     for start in range(0, len(values), size):
-        ours.observe_all(values[start : start + size])
+        ours.observe_counted(Counter(values[start : start + size]))
     theirs = [sum(value <= bound for value in values) for bound in bounds]
     assert ours.cumulative() == [*theirs, len(values)]
     assert ours.sum == pytest.approx(sum(values))

@@ -5,21 +5,22 @@ whether there is such a path: 403 comes before 404, 405 and 406.
 """
 
 import asyncio
-import uuid
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Sequence
 from traceback import format_exception
 
 from aiohttp import web
 
 from pymetrics_server.api.cors import compile_origins, cors_headers, hsts_headers, preflight_reply
+from pymetrics_server.api.counted import labels_of
 from pymetrics_server.api.debugflags import LONGEST_BODY_BYTES
 from pymetrics_server.api.draining import Draining, turned_away
 from pymetrics_server.api.exchange import Exchange
 from pymetrics_server.api.interfaces import AuditTrail, Authenticator, Authorizer, Impersonation, PeerChain
 from pymetrics_server.api.reply import NOSNIFF, Reply, text_reply
-from pymetrics_server.api.request import HEALTH_ENDPOINTS, VERSIONS, Route, Target, first, parse_target
+from pymetrics_server.api.request import HEALTH_ENDPOINTS, Route, Target, first, parse_target
 from pymetrics_server.api.routes import Routes
-from pymetrics_server.api.send import send
+from pymetrics_server.api.send import is_small, send, small_response
 from pymetrics_server.clock import Clock
 from pymetrics_server.errors import PymetricsError, UnauthorizedError
 from pymetrics_server.log import Logger, enabled
@@ -27,7 +28,6 @@ from pymetrics_server.meta.duration import format_go, parse_go
 from pymetrics_server.meta.identity import ANONYMOUS, MASTERS_GROUP, UserInfo
 from pymetrics_server.meta.quote import go_quote
 from pymetrics_server.meta.status import (
-    METRICS_GROUP,
     StatusError,
     bad_request,
     forbidden,
@@ -40,18 +40,6 @@ from pymetrics_server.telemetry import Telemetry
 log = Logger(__name__)
 
 _UNGUARDED_PATHS = frozenset(f"/{endpoint}" for endpoint in HEALTH_ENDPOINTS)
-_VERBS = frozenset({"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"})
-_SUBRESOURCES = {
-    Route.INDEX: "/",
-    Route.GROUP_LIST: "/apis",
-    Route.GROUP: f"/apis/{METRICS_GROUP}",
-    Route.VERSION: "/version",
-    Route.METRICS: "/metrics",
-    Route.OPENAPI_V2: "/openapi/v2",
-    Route.OPENAPI_V3: "/openapi/v3",
-    Route.STATUSZ: "/statusz",
-    Route.FLAGZ: "/flagz",
-}
 _BLANK_TOKEN = (
     '299 - "the provided Authorization header contains extra space before the bearer token, and is ignored"'  # noqa: S105  a warning about tokens
 )
@@ -132,6 +120,8 @@ class App:
             code = reply.code
             if exchange.warning:
                 headers["Warning"] = exchange.warning
+            if is_small(reply):
+                return small_response(request.method, reply, headers)
             return await self._sent_before(expires, request, reply, headers)
         finally:
             if exchange.admitted:
@@ -164,7 +154,7 @@ class App:
             return exchange.failed(internal_error(_PANIC))
 
     async def _sent_before(
-        self, expires: float, request: web.BaseRequest, reply: Reply, headers: Mapping[str, str]
+        self, expires: float, request: web.BaseRequest, reply: Reply, headers: dict[str, str]
     ) -> web.StreamResponse:
         """An answer that cannot be delivered in time is cut off: the client sees that it is not whole."""
         expires = max(expires, asyncio.get_running_loop().time() + _FAREWELL_S)
@@ -245,23 +235,11 @@ class App:
     def _record(
         self, request: web.BaseRequest, target: Target, code: int, started_ns: int, audit_id: str
     ) -> None:
-        """Only what is served here becomes a label: anybody may make up paths."""
-        attributes = target.attributes
-        known = target.route in (Route.NODES, Route.NODE, Route.PODS, Route.POD)
         latency_ns = self._clock.monotonic_ns() - started_ns
-        self._telemetry.observe_request(
-            attributes.verb.upper() if attributes.verb in _VERBS else "other",
-            METRICS_GROUP if known and target.version in VERSIONS else "",
-            target.version if known else "",
-            attributes.resource if known else "",
-            code,
-            latency_ns / 1e9,
-            subresource=_subresource(target),
-            scope=_scope(target),
-        )
+        self._telemetry.observe_request(labels_of(target), code, latency_ns / 1e9)
         if enabled(3):
             values: dict[str, object] = {
-                "verb": attributes.verb.upper(),
+                "verb": target.attributes.verb.upper(),
                 "URI": request.raw_path,
                 "latency": format_go(latency_ns),
                 "userAgent": request.headers.get("User-Agent", ""),
@@ -273,28 +251,11 @@ class App:
 
 
 def _audit_id(request: web.BaseRequest) -> str:
-    return request.headers.get("Audit-Id") or str(uuid.uuid4())
-
-
-def _subresource(target: Target) -> str:
-    """The path of what has no resource, as the route and never as the client spells it: paths can be made up."""
-    match target.route:
-        case Route.HEALTH:
-            return f"/{target.endpoint}"
-        case Route.RESOURCE_LIST:
-            return f"/apis/{METRICS_GROUP}/{target.version}"
-        case route:
-            return _SUBRESOURCES.get(route, "")
-
-
-def _scope(target: Target) -> str:
-    match target.route:
-        case Route.NODE | Route.POD:
-            return "resource"
-        case Route.NODES | Route.PODS:
-            return "namespace" if target.namespace else "cluster"
-        case _:
-            return ""
+    """The client's, or a UUID of version 4 at an eighth of uuid4's price: it tells requests apart, and keeps no secret."""
+    if given := request.headers.get("Audit-Id"):
+        return given
+    digits = f"{random.getrandbits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 async def _body(request: web.BaseRequest) -> bytes:

@@ -9,14 +9,14 @@ from multidict import CIMultiDictProxy
 from pymetrics_server.meta.identity import Attributes, Decision, UserInfo
 from pymetrics_server.meta.objects import Node, PodMeta
 from pymetrics_server.meta.scrape import NodeScrape
-from pymetrics_server.meta.usage import NodeUsage, PodUsage
+from pymetrics_server.meta.usage import NodeUsage, PodUsage, Validity
 
 
 class NodeLister(Protocol):
     def get(self, name: str) -> Node | None: ...
 
     def list(self) -> Sequence[Node]:
-        """Sorted by name; a snapshot, which stays as it is while it is read across turns of the loop."""
+        """Sorted by name; a snapshot, which stays as it is, and is the identical one until something changes."""
         ...
 
 
@@ -28,12 +28,20 @@ class PodLister(Protocol):
         ...
 
 
-class UsageReader(Protocol):
-    """`now_ns` is monotonic. The identical object comes back until the sample behind it changes."""
+class NodeUsageReader(Protocol):
+    def node_usage(self, name: str, now_ns: int) -> NodeUsage | None:
+        """`now_ns` is monotonic. The identical object comes back until the sample behind it changes."""
+        ...
 
-    def node_usage(self, name: str, now_ns: int) -> NodeUsage | None: ...
 
+class UsageReader(NodeUsageReader, Protocol):
     def pod_usage(self, namespace: str, name: str, now_ns: int) -> PodUsage | None: ...
+
+    def node_validity(self, name: str) -> Validity:
+        """Of the usage that is handed out now."""
+        ...
+
+    def pod_validity(self, namespace: str, name: str) -> Validity: ...
 
 
 class ScrapeReporter(Protocol):

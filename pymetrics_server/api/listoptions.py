@@ -4,6 +4,7 @@ There is no paging, no watch and no resource version here: a list is always whol
 """
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -29,6 +30,7 @@ from pymetrics_server.meta.status import (
 FIELDS = ("metadata.name", "metadata.namespace")
 
 _INT64 = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_LONGEST_KEPT = 512  # characters: anybody may send any
 _MATCH_FIELD = "resourceVersionMatch"
 _INCLUDED = ("Metadata", "Object", "None")
 
@@ -44,8 +46,7 @@ def parse_list_options(query: Query, resource: str) -> ListOptions:
         if key in query:
             _check_int64(first(query, key))
     try:
-        labels = parse_label_selector(first(query, "labelSelector"))
-        fields = parse_field_selector(first(query, "fieldSelector"))
+        labels, fields = _selectors(first(query, "labelSelector"), first(query, "fieldSelector"))
     except SelectorError as err:
         raise bad_request(str(err)) from None
     watch = "watch" in query and is_true(first(query, "watch"))
@@ -58,6 +59,18 @@ def parse_list_options(query: Query, resource: str) -> ListOptions:
     if watch:
         raise watch_not_supported(resource)
     return ListOptions(labels, fields)
+
+
+def _selectors(labels: str, fields: str) -> tuple[LabelSelector, FieldSelector]:
+    """An autoscaler asks by the same ones for ever."""
+    if len(labels) + len(fields) <= _LONGEST_KEPT:
+        return _selectors_before(labels, fields)
+    return parse_label_selector(labels), parse_field_selector(fields)
+
+
+@lru_cache(maxsize=1024)
+def _selectors_before(labels: str, fields: str) -> tuple[LabelSelector, FieldSelector]:
+    return parse_label_selector(labels), parse_field_selector(fields)
 
 
 def check_get_options(query: Query) -> None:

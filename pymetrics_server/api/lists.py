@@ -35,10 +35,6 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class ListWriter(Protocol):
-    """`batch` is how many fragments one turn of the loop may cost."""
-
-    batch: int
-
     def add(self, fragments: Sequence[bytes]) -> None: ...
 
     def finish(self, head: Head) -> Reply: ...
@@ -53,8 +49,6 @@ def list_writer(representation: Representation) -> ListWriter:
 
 
 class _JSON:
-    batch = 256
-
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
@@ -71,8 +65,6 @@ class _JSON:
 
 
 class _IndentedJSON:
-    batch = 64
-
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
@@ -89,8 +81,6 @@ class _IndentedJSON:
 
 
 class _YAML:
-    batch = 64
-
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 
@@ -107,8 +97,6 @@ class _YAML:
 
 
 class _Protobuf:
-    batch = 256
-
     def __init__(self) -> None:
         self._parts: list[bytes] = []
 

@@ -1,27 +1,32 @@
 """Get and list of one collection, in the representation that was negotiated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any
 
 from pymetrics_server.api import encode, protobuf
+from pymetrics_server.api.collection import Collection
 from pymetrics_server.api.encode import META_GROUP
 from pymetrics_server.api.listoptions import (
-    ListOptions,
     check_get_options,
     parse_include_object,
     parse_list_options,
 )
 from pymetrics_server.api.lists import Head, list_writer
-from pymetrics_server.api.negotiation import JSON, PROTOBUF, Representation
+from pymetrics_server.api.negotiation import PROTOBUF, Representation
 from pymetrics_server.api.reply import Reply, encoded_reply
 from pymetrics_server.api.request import Target
-from pymetrics_server.api.served import Collection, Served
+from pymetrics_server.api.shelf import Entry
 from pymetrics_server.api.table import TableRows
 from pymetrics_server.clock import Clock
 from pymetrics_server.meta.status import METRICS_GROUP, not_acceptable_object
 from pymetrics_server.telemetry import Telemetry
 
-_Write = Callable[[Served], bytes]
+_Entry = Entry[Any, Any]
+_stamp_ns = attrgetter("stamp_ns")
+_Write = Callable[[Sequence[_Entry]], list[bytes]]
 
 
 class Metrics:
@@ -37,7 +42,7 @@ class Metrics:
         rows = _rows(representation)
         write = None if rows is None else self._row_writer(target, rows)
         found = collection.get(target.namespace, target.name, self._clock.monotonic_ns())
-        self._observe([found])
+        self._observe({found.stamp_ns: 1})
         if representation.transform == "PartialObjectMetadataList":
             raise not_acceptable_object(
                 "you requested PartialObjectMetadataList, but the requested object is not a list "
@@ -45,7 +50,7 @@ class Metrics:
             )
         if rows is None or write is None:
             return encoded_reply(self._alone(found, target, representation), representation)
-        row = write(found)
+        [row] = write([found])
         return encoded_reply(rows.head().to_json() + row + b"]}", representation)
 
     async def list(self, target: Target, representation: Representation) -> Reply:
@@ -64,8 +69,15 @@ class Metrics:
         else:
             write = self._fragment_writer(representation)
         writer = list_writer(representation)
-        async for batch in self._batches(target, options, writer.batch):
-            writer.add([write(found) for found in batch])
+        stamps_ns: Counter[int] = Counter()
+        for number, found in enumerate(
+            self._collection.select(target.namespace, options, self._clock.monotonic_ns())
+        ):
+            if number:
+                await asyncio.sleep(0)
+            writer.add(write(found))
+            stamps_ns.update(map(_stamp_ns, found))
+        self._observe(stamps_ns)
         if rows is not None:
             return writer.finish(rows.head())
         if representation.transform:
@@ -73,67 +85,72 @@ class Metrics:
             return writer.finish(Head(representation.transform, api_version, none=b"null"))
         return writer.finish(Head(f"{kind}List", f"{METRICS_GROUP}/{target.version}"))
 
-    async def _batches(
-        self, target: Target, options: ListOptions, batch_size: int
-    ) -> AsyncIterator[Sequence[Served]]:
-        """Everything that the list returns; the loop runs between batches."""
-        steps = self._collection.select(target.namespace, options, self._clock.monotonic_ns(), batch_size)
-        for number, found in enumerate(steps):
-            if number:
-                await asyncio.sleep(0)
-            self._observe(found)
-            yield found
-
-    def _alone(self, found: Served, target: Target, representation: Representation) -> bytes:
+    def _alone(self, found: _Entry, target: Target, representation: Representation) -> bytes:
         """A whole document: compact JSON without a newline, or protobuf."""
         kind, api_version = self._collection.kind, f"{METRICS_GROUP}/{target.version}"
         if representation.media_type != PROTOBUF:
-            fragment = self._collection.fragment(found, JSON, self._now_s())
+            fragment = self._collection.json(found, self._now_s())
             if representation.transform:
                 return encode.partial_object(representation.version, fragment)
             return encode.single(kind, api_version, fragment)
-        fragment = self._collection.fragment(found, PROTOBUF, self._now_s())
+        fragment = self._collection.protobuf(found, self._now_s())
         if representation.transform:
             kind, api_version = representation.transform, f"{META_GROUP}/{representation.version}"
             fragment = protobuf.partial_fragment(fragment, representation.version)
         return b"".join(protobuf.envelope(kind, api_version, [protobuf.message_of(fragment)]))
 
     def _fragment_writer(self, representation: Representation) -> _Write:
-        fragment, now_s = self._collection.fragment, self._now_s()
-        media_type = PROTOBUF if representation.media_type == PROTOBUF else JSON
-        return lambda found: fragment(found, media_type, now_s)
+        collection, now_s = self._collection, self._now_s()
+        if representation.media_type == PROTOBUF:
+            return lambda found: [e.protobuf or collection.protobuf(e, now_s) for e in found]
+        return lambda found: [e.json or collection.json(e, now_s) for e in found]
 
     def _partial_writer(self, representation: Representation) -> _Write:
-        fragment, now_s = self._collection.fragment, self._now_s()
+        collection, now_s = self._collection, self._now_s()
         version = representation.version
         if representation.media_type == PROTOBUF:
-            return lambda found: protobuf.partial_fragment(fragment(found, PROTOBUF, now_s), version)
-        return lambda found: encode.partial_object(version, fragment(found, JSON, now_s))
+            return lambda found: [
+                protobuf.partial_fragment(collection.protobuf(e, now_s), version) for e in found
+            ]
+        return lambda found: [encode.partial_object(version, collection.json(e, now_s)) for e in found]
 
     def _row_writer(self, target: Target, rows: TableRows) -> _Write:
-        """Raises StatusError 400."""
-        fragment, now_s = self._collection.fragment, self._now_s()
-        kind, api_version = self._collection.kind, f"{METRICS_GROUP}/{target.version}"
+        """What kubectl asks for, v1 with metadata, is kept. Raises StatusError 400."""
+        collection, now_s = self._collection, self._now_s()
+        kind, api_version = collection.kind, f"{METRICS_GROUP}/{target.version}"
         included = parse_include_object(target.query)
+        usual = included == "Metadata" and rows.meta_version == "v1"
 
-        def write(found: Served) -> bytes:
+        def row(entry: _Entry) -> bytes:
             if included == "None":
                 embedded = b"null"
             elif included == "Object":
-                embedded = encode.single(kind, api_version, fragment(found, JSON, now_s))
+                embedded = encode.single(kind, api_version, collection.json(entry, now_s))
             else:
-                embedded = encode.partial_object(rows.meta_version, fragment(found, JSON, now_s))
-            return rows.row(found.name, found.usage, embedded)
+                embedded = encode.partial_object(rows.meta_version, collection.json(entry, now_s))
+            written = rows.row(entry.object.name, entry.usage, embedded)
+            if usual and rows.has_usage:
+                entry.row = written
+            return written
+
+        def write(found: Sequence[_Entry]) -> list[bytes]:
+            written: list[bytes] = []
+            while len(written) < len(found) and not (usual and rows.has_usage):
+                written.append(row(found[len(written)]))
+            written += [entry.row or row(entry) for entry in found[len(written) :]]
+            return written
 
         return write
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // 1_000_000_000
 
-    def _observe(self, returned: Sequence[Served]) -> None:
-        """A pod without a sample has no age: it counts as older than every bucket."""
+    def _observe(self, stamps_ns: Mapping[int, int]) -> None:
+        """How many of what is returned have each stamp. A pod without a sample has no age: it counts as older than
+        every bucket."""
         now_ns = self._clock.now_ns()
-        self._telemetry.observe_freshness((now_ns - found.usage.timestamp_ns) / 1e9 for found in returned)
+        ages_s = {(now_ns - stamp_ns) / 1e9: count for stamp_ns, count in stamps_ns.items()}
+        self._telemetry.observe_freshness(ages_s)
 
 
 def _rows(representation: Representation) -> TableRows | None:

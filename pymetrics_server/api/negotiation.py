@@ -4,6 +4,8 @@ First the route: some element, stripped of its parameters, must be a type that i
 object: alternatives by q, each with the transformation (`as`, `g`, `v`) that it asks for.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from pymetrics_server.api.request import Query, first
@@ -21,6 +23,7 @@ STREAMED = tuple(f"{media_type};stream=watch" for media_type in (JSON, PROTOBUF)
 _FEW = 12
 #: What is behind it is not read: 10 times what any client sends.
 _LONGEST = 8192
+_LONGEST_KEPT = 512  # characters: clients are few, and each sends the same
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _PRETTY_AGENTS = ("curl", "Wget", "Mozilla/5.0")
 
@@ -81,13 +84,24 @@ class Clause(msgspec.Struct, frozen=True):
 
 def negotiate(accept: str, query: Query, user_agent: str, offer: Offer = PLAIN) -> Representation:
     """Raises StatusError 406."""
+    usual = len(accept) <= _LONGEST_KEPT
+    found = _negotiated_before(accept, offer) if usual else _negotiated(accept, offer)
+    return with_pretty(found, query, user_agent)
+
+
+@lru_cache(maxsize=256)
+def _negotiated_before(accept: str, offer: Offer) -> Representation:
+    return _negotiated(accept, offer)
+
+
+def _negotiated(accept: str, offer: Offer) -> Representation:
     check_route(accept, (*PRODUCED, *STREAMED) if offer.streamed else PRODUCED)
     found = _match(accept, offer) if offer.first else None
     if found is None or not found.transform:
         found = _match(accept, PLAIN if offer.first else offer)
     if found is None:
         raise not_acceptable(PRODUCED)
-    return with_pretty(found, query, user_agent)
+    return found
 
 
 def check_route(accept: str, media_types: tuple[str, ...]) -> None:

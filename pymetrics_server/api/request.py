@@ -7,6 +7,7 @@ the path is decoded first and split then: a slash that was percent-encoded is a 
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 
 import msgspec
@@ -21,6 +22,7 @@ HEALTH_ENDPOINTS = ("healthz", "livez", "readyz")
 #: First values win, as with Go's url.Values.Get.
 Query = Mapping[str, Sequence[str]]
 
+_LONGEST_KEPT = 512  # characters: anybody may send any
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -99,7 +101,17 @@ def is_true(text: str) -> bool:
 
 
 def parse_target(method: str, raw_target: str) -> Target:
-    """`raw_target` as on the request line, percent-encoded and with its query."""
+    """`raw_target` as on the request line, percent-encoded and with its query. Who asks asks the same again."""
+    usual = len(method) + len(raw_target) <= _LONGEST_KEPT
+    return _parsed_before(method, raw_target) if usual else _parsed(method, raw_target)
+
+
+@lru_cache(maxsize=1024)
+def _parsed_before(method: str, raw_target: str) -> Target:
+    return _parsed(method, raw_target)
+
+
+def _parsed(method: str, raw_target: str) -> Target:
     # Bytes that are not UTF-8 came as lone surrogates, which no JSON carries.
     raw_target = raw_target.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     raw_path, _, raw_query = _without_host(raw_target).partition("?")

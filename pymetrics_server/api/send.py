@@ -2,37 +2,45 @@
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from aiohttp import web
 
 from pymetrics_server.api.reply import Reply
 
 CHUNK_BYTES = 256 * 1024
+_WORTH_A_WRITE_BYTES = 64 * 1024  # to join it with others would cost more than it saves
 _GZIP_ABOVE_BYTES = 128 * 1024
 _GZIP_WBITS = 31
 
 
+def is_small(reply: Reply) -> bool:
+    """Neither compressed nor written in chunks."""
+    return reply.size_bytes <= _GZIP_ABOVE_BYTES
+
+
+def small_response(method: str, reply: Reply, headers: dict[str, str]) -> web.Response:
+    """For the caller to write; the headers are completed."""
+    _complete(headers, reply)
+    if method != "HEAD":
+        return web.Response(body=b"".join(reply.parts), status=reply.code, headers=headers)
+    headers["Content-Length"] = str(reply.size_bytes)
+    return web.Response(status=reply.code, headers=headers)
+
+
 async def send(
-    request: web.BaseRequest, reply: Reply, headers: Mapping[str, str], accept_encoding: str
+    request: web.BaseRequest, reply: Reply, headers: dict[str, str], accept_encoding: str
 ) -> web.StreamResponse:
-    """The response; a large body is written by the time it is returned, a small one is left to the caller."""
+    """A large reply, written by the time it is returned."""
     parts = reply.parts
-    headers = {**headers, **reply.headers}
-    if reply.content_type:
-        headers["Content-Type"] = reply.content_type
-    if (
-        reply.size_bytes > _GZIP_ABOVE_BYTES
-        and "Content-Encoding" not in headers
-        and _takes_gzip(accept_encoding)
-    ):
+    _complete(headers, reply)
+    if "Content-Encoding" not in headers and _takes_gzip(accept_encoding):
         parts = await asyncio.to_thread(_compressed, parts)
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     size_bytes = sum(map(len, parts))
-    if size_bytes <= CHUNK_BYTES or request.method == "HEAD":
-        body = b"" if request.method == "HEAD" else b"".join(parts)
+    if request.method == "HEAD":
         headers["Content-Length"] = str(size_bytes)
-        return web.Response(body=body, status=reply.code, headers=headers)
+        return web.Response(status=reply.code, headers=headers)
     response = web.StreamResponse(status=reply.code, headers=headers)
     response.content_length = size_bytes
     try:
@@ -44,6 +52,12 @@ async def send(
     except ConnectionError:
         pass  # the client is gone; aiohttp finds that out as well and closes
     return response
+
+
+def _complete(headers: dict[str, str], reply: Reply) -> None:
+    headers |= reply.headers
+    if reply.content_type:
+        headers["Content-Type"] = reply.content_type
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
@@ -60,6 +74,9 @@ def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     gathered: list[bytes] = []
     gathered_bytes = 0
     for part in parts:
+        if not gathered and _WORTH_A_WRITE_BYTES <= len(part) <= CHUNK_BYTES:
+            yield part
+            continue
         for start in range(0, len(part), CHUNK_BYTES):
             piece = part if len(part) <= CHUNK_BYTES else part[start : start + CHUNK_BYTES]
             if gathered_bytes + len(piece) > CHUNK_BYTES:

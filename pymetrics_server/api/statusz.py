@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from pymetrics_server.api.interfaces import UsageReader
+from pymetrics_server.api.interfaces import NodeUsageReader
 from pymetrics_server.api.negotiation import Representation
 from pymetrics_server.api.reply import TEXT, Reply
 from pymetrics_server.api.zpages import TEXT_PLAIN, object_reply, page_head
@@ -52,7 +52,7 @@ class StatuszFacts(msgspec.Struct, frozen=True):
 
 
 async def node_rows(
-    scrapes: Sequence[NodeScrape], usage: UsageReader, mono_ns: int, now_ns: int
+    scrapes: Sequence[NodeScrape], usage: NodeUsageReader, mono_ns: int, now_ns: int
 ) -> list[NodeRow]:
     """Failing nodes first, then those that never answered; leaves the loop free between batches."""
     rows: list[NodeRow] = []
@@ -109,7 +109,7 @@ def statusz_reply(facts: StatuszFacts, representation: Representation, delimiter
     return Reply([head.encode(), _summary(facts.rows).encode(), *facts.table], 200, TEXT)
 
 
-def _row(scrape: NodeScrape, usage: UsageReader, mono_ns: int, now_ns: int) -> NodeRow:
+def _row(scrape: NodeScrape, usage: NodeUsageReader, mono_ns: int, now_ns: int) -> NodeRow:
     state = scrape.state
     served = usage.node_usage(scrape.node, mono_ns)
     return NodeRow(

@@ -18,22 +18,22 @@ class TableRows:
         self.meta_version = meta_version
         self._api_version = f"{META_GROUP}/{meta_version}"
         self._has_rows = False
-        self._has_usage = False
+        self.has_usage = False
 
     def row(self, name: str, usage: NodeUsage | PodUsage, embedded: bytes) -> bytes:
         """`embedded` is the JSON of the row's object, or null."""
         self._has_rows = True
         if isinstance(usage, NodeUsage):
             cpu_nanocores, memory_bytes = usage.cpu_nanocores, usage.memory_bytes
-            self._has_usage = True
+            self.has_usage = True
         else:
             cpu_nanocores = memory_bytes = 0
             for each in usage.containers:
                 cpu_nanocores += each.cpu_nanocores
                 memory_bytes += each.memory_bytes
-                self._has_usage = True
+                self.has_usage = True
         cells = f'{{"cells":[{quoted(name)},'
-        if self._has_usage:
+        if self.has_usage:
             cells += f'"{format_cpu(cpu_nanocores)}","{format_memory(memory_bytes)}",'
         return f'{cells}"{format_go(usage.window_ns)}"],"object":'.encode() + embedded + b"}"
 
@@ -41,7 +41,7 @@ class TableRows:
         """Once all rows are added."""
         if not self._has_rows:
             return Head("Table", self._api_version, "rows", b"null", b"null")
-        names = ("cpu", "memory") if self._has_usage else ()
+        names = ("cpu", "memory") if self.has_usage else ()
         columns = [
             _column("Name", "name", "Name of the resource"),
             *(_column(name, "quantity", "") for name in names),

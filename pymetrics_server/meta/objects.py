@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 
-class NodeAddress(msgspec.Struct, frozen=True):
+class NodeAddress(msgspec.Struct, frozen=True, gc=False):
     """One entry of status.addresses, e.g. ("InternalIP", "10.0.0.4")."""
 
     type: str
@@ -23,7 +23,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     uid: str = ""
 
 
-class PodMeta(msgspec.Struct, frozen=True):
+class PodMeta(msgspec.Struct, frozen=True, gc=False):
     """A Running pod, as PartialObjectMetadata tells of it."""
 
     namespace: str

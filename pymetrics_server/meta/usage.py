@@ -1,5 +1,8 @@
 """The values that flow: one kubelet's answer (NodeSample) and what is served of it (NodeUsage, PodUsage).
 
+gc=False where nothing that is held can lead back to the holder: the collector need not look at a hundred
+thousand of them.
+
 Integers to the edge: counters in CPU nanoseconds, memory in bytes, rates in nanocores (CPU nanoseconds
 per second), times in nanoseconds since the Unix epoch.
 """
@@ -16,7 +19,7 @@ MILLISECONDS_NS = 1_000_000
 NO_RATE = -1
 
 
-class NodePoint(msgspec.Struct, frozen=True):
+class NodePoint(msgspec.Struct, frozen=True, gc=False):
     """The node's own counters in one sample; cpu_ns and memory_bytes are never 0."""
 
     time_ns: int
@@ -54,20 +57,37 @@ class NodeSample(msgspec.Struct, frozen=True):
     ] = ()  # (what, why), e.g. ("pod default/web", "container c: no cpu"); bounded
 
 
-class NodeUsage(msgspec.Struct, frozen=True):
+class Validity:
+    """For how long usage that was handed out holds: up to the monotonic instant `until_ns`, which is in the past as
+    soon as a newer sample comes. Whoever keeps something made of the usage looks here instead of asking again."""
+
+    __slots__ = ("until_ns",)
+
+    def __init__(self, until_ns: int) -> None:
+        self.until_ns = until_ns
+
+    def end(self) -> None:
+        self.until_ns = -1
+
+
+#: Nothing made of the usage may be kept.
+NEVER = Validity(-1)
+
+
+class NodeUsage(msgspec.Struct, frozen=True, gc=False):
     timestamp_ns: int
     window_ns: int
     cpu_nanocores: int
     memory_bytes: int
 
 
-class ContainerUsage(msgspec.Struct, frozen=True):
+class ContainerUsage(msgspec.Struct, frozen=True, gc=False):
     name: str
     cpu_nanocores: int
     memory_bytes: int
 
 
-class PodUsage(msgspec.Struct, frozen=True):
+class PodUsage(msgspec.Struct, frozen=True, gc=False):
     """timestamp and window are those of the container sampled earliest; 0 and 0 where containers is empty."""
 
     timestamp_ns: int

@@ -12,6 +12,7 @@ import msgspec
 
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.usage import (
+    NEVER,
     NO_RATE,
     WHOLE_SECONDS_NS,
     ContainerUsage,
@@ -20,6 +21,7 @@ from pymetrics_server.meta.usage import (
     NodeUsage,
     PodLayout,
     PodUsage,
+    Validity,
 )
 from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, rate
 
@@ -35,14 +37,14 @@ class NodeRing:
         "_pod_usages",
         "_resolution_ns",
         "_samples",
-        "arrived_ns",
         "name",
         "ordinals",
+        "validity",
     )
 
     def __init__(self, name: str, resolution_ns: int, samples: int) -> None:
         self.name = name
-        self.arrived_ns = 0  # monotonic
+        self.validity = NEVER
         self.ordinals: dict[tuple[str, str], int] = {}  # pod -> where it stands in the newest layout
         self._resolution_ns = resolution_ns
         self._cpu_capacity_nanocores = 0
@@ -54,8 +56,8 @@ class NodeRing:
     def newest(self) -> NodeSample:
         return self._samples[-1]
 
-    def put(self, sample: NodeSample, now_ns: int, cpu_capacity_nanocores: int) -> bool:
-        """Whether the layout changed, and `ordinals` with it."""
+    def put(self, sample: NodeSample, until_ns: int, cpu_capacity_nanocores: int) -> bool:
+        """Whether the layout changed, and `ordinals` with it. `until_ns` is how long the sample may be served."""
         samples = self._samples
         layout = samples[-1].layout if samples else None
         changed = sample.layout != layout
@@ -71,11 +73,17 @@ class NodeRing:
             if len(samples) == samples.maxlen:
                 samples[1] = _keeping_stuck(samples[0], samples[1], sample)
             samples.append(sample)
-        self.arrived_ns = now_ns
+        self.renew_validity(until_ns)
         self._cpu_capacity_nanocores = cpu_capacity_nanocores
         self._node_usage = False
         self._pod_usages = {}
         return changed
+
+    def renew_validity(self, until_ns: int) -> None:
+        """What was made of usage up to now is to be made anew."""
+        if self.validity is not NEVER:
+            self.validity.end()
+        self.validity = Validity(until_ns)
 
     def node_usage(self) -> NodeUsage | None:
         if isinstance(self._node_usage, bool):

@@ -1,6 +1,6 @@
 """All nodes' rings, and which of them speaks for a pod."""
 
-from pymetrics_server.meta.usage import NodeSample, NodeUsage, PodUsage
+from pymetrics_server.meta.usage import NEVER, NodeSample, NodeUsage, PodUsage, Validity
 from pymetrics_server.store.ring import NodeRing
 
 _Pod = tuple[str, str]  # namespace, name
@@ -31,7 +31,7 @@ class Store:
         if ring is None:
             ring = self._rings[node] = NodeRing(node, self._resolution_ns, self._samples)
         before = ring.ordinals
-        if ring.put(sample, now_ns, cpu_capacity_nanocores):
+        if ring.put(sample, now_ns + self._max_age_ns, cpu_capacity_nanocores):
             for pod in before.keys() - ring.ordinals.keys():
                 self._release(pod, ring)
             for pod in ring.ordinals:
@@ -41,6 +41,7 @@ class Store:
     def forget(self, node: str) -> None:
         ring = self._rings.pop(node, None)
         if ring is not None:
+            ring.validity.end()
             for pod in ring.ordinals:
                 self._release(pod, ring)
 
@@ -57,6 +58,17 @@ class Store:
             ring = self._spokesman(pod, ring, now_ns)
         return ring.pod_usage(ring.ordinals[pod]) if self._is_current(ring, now_ns) else None
 
+    def node_validity(self, name: str) -> Validity:
+        """Of what node_usage hands out now."""
+        ring = self._rings.get(name)
+        return NEVER if ring is None else ring.validity
+
+    def pod_validity(self, namespace: str, name: str) -> Validity:
+        """Of what pod_usage hands out now: none while two nodes report the pod."""
+        pod = (namespace, name)
+        ring = self._owners.get(pod)
+        return NEVER if ring is None or pod in self._rivals else ring.validity
+
     def servable(self, now_ns: int) -> tuple[int, int]:
         """(nodes with usage, containers that have what a rate needs; the second is counted cheaply, see
         NodeRing.containers_paired). Ready is when neither is 0."""
@@ -65,7 +77,7 @@ class Store:
         return nodes, sum(ring.containers_paired() for ring in current)
 
     def _is_current(self, ring: NodeRing, now_ns: int) -> bool:
-        return now_ns - ring.arrived_ns <= self._max_age_ns
+        return now_ns <= ring.validity.until_ns
 
     def _spokesman(self, pod: _Pod, owner: NodeRing, now_ns: int) -> NodeRing:
         """A pod that moved is for a while on both nodes: the younger one lives. The owner wins a draw."""
@@ -73,8 +85,10 @@ class Store:
         return max(current, key=lambda ring: ring.newest_start_ns(ring.ordinals[pod]), default=owner)
 
     def _claim(self, pod: _Pod, ring: NodeRing) -> None:
-        if self._owners.setdefault(pod, ring) is not ring:
+        owner = self._owners.setdefault(pod, ring)
+        if owner is not ring:
             self._rivals.setdefault(pod, []).append(ring)
+            owner.renew_validity(owner.validity.until_ns)
 
     def _release(self, pod: _Pod, ring: NodeRing) -> None:
         rivals = self._rivals.get(pod)

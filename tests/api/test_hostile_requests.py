@@ -5,6 +5,7 @@ metav1.Status in what was asked for, and the connection goes on with the next re
 """
 
 import asyncio
+import gzip
 import json
 import logging
 import ssl
@@ -166,18 +167,21 @@ def get(target: str, *headers: str, method: str = "GET", body: bytes = b"") -> b
 
 def read(answer: Answer) -> Any:
     """The body by its type."""
+    body = answer.body
+    if answer.headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
     match answer.content_type:
         case "application/json":
-            return json.loads(answer.body)
+            return json.loads(body)
         case "application/yaml":
-            return yaml.load(answer.body, yaml.CSafeLoader)
+            return yaml.load(body, yaml.CSafeLoader)
         case "application/vnd.kubernetes.protobuf":
-            return decode(answer.body)
+            return decode(body)
         case "text/plain" | "":
-            return answer.body.decode()
+            return body.decode()
         case other:
             assert other.endswith("+protobuf"), other
-            return answer.body
+            return body
 
 
 # What is whole HTTP and a whole URI, whatever it means.

@@ -5,10 +5,11 @@ import json
 import pytest
 from yarl import URL
 
+from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.nodes import Nodes as ServedNodes
 from pymetrics_server.meta.objects import Node, PodMeta
-from pymetrics_server.meta.selectors import parse_label_selector
+from pymetrics_server.meta.selectors import FieldSelector, LabelSelector, parse_label_selector
 from pymetrics_server.meta.usage import PodUsage
 from tests.api.conftest import Serve
 from tests.api.world import (
@@ -440,10 +441,16 @@ async def test_freshness_is_observed_once_per_returned_object(
 @pytest.mark.parametrize("form", [JSON, PROTOBUF])
 def test_an_item_is_encoded_once_for_each_sample_and_label_set(world: World, form: str) -> None:
     nodes = ServedNodes(world.nodes, world.usage, world.node_selector)
-    first = nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S)
-    assert nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S + 47) is first
+    encode = nodes.json if form == JSON else nodes.protobuf
+
+    def item(created_s: int) -> bytes:
+        [found] = nodes.select("", ListOptions(LabelSelector(), FieldSelector()), 0)
+        return encode(found[0], created_s)
+
+    first = item(CREATED_S)
+    assert item(CREATED_S + 47) is first
     world.nodes.nodes[0] = Node(name="node-a", labels={"zone": "z3"})
-    relabelled = nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S)
+    relabelled = item(CREATED_S)
     assert b"z3" in relabelled
     world.usage.nodes["node-a"] = node_usage(2_000_000_000, 1024, 1000)
-    assert nodes.fragment(nodes.get("", "node-a", 0), form, CREATED_S) != relabelled
+    assert item(CREATED_S) != relabelled

@@ -17,7 +17,7 @@ from pymetrics_server.meta.identity import ANONYMOUS_USER, Attributes, Decision,
 from pymetrics_server.meta.objects import Node, PodMeta
 from pymetrics_server.meta.scrape import NodeScrape
 from pymetrics_server.meta.selectors import LabelSelector
-from pymetrics_server.meta.usage import ContainerUsage, NodeUsage, PodUsage
+from pymetrics_server.meta.usage import NEVER, ContainerUsage, NodeUsage, PodUsage, Validity
 from pymetrics_server.telemetry import Telemetry
 from tests.fakes.clock import FakeClock
 
@@ -91,6 +91,12 @@ class Usage:
 
     def pod_usage(self, namespace: str, name: str, now_ns: int) -> PodUsage | None:
         return self.pods.get((namespace, name))
+
+    def node_validity(self, name: str) -> Validity:
+        return NEVER
+
+    def pod_validity(self, namespace: str, name: str) -> Validity:
+        return NEVER
 
 
 @dataclass

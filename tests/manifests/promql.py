@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from pymetrics_server.telemetry import Telemetry
+from pymetrics_server.telemetry import Telemetry, request_labels
 
 NO_PROMTOOL = "install promtool (Debian: prometheus)"
 #: Whatever Prometheus adds to each series of a ServiceMonitor.
@@ -30,8 +30,9 @@ def exposed() -> dict[str, set[str]]:
     telemetry = Telemetry(CollectorRegistry(), 15.0)
     telemetry.observe_scrape("node-a", 0.1, 1.0)
     telemetry.observe_scrape("node-b", 0.1, 1.0, "refused")
-    telemetry.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 200, 0.1, scope="cluster")
-    telemetry.observe_request("LIST", "metrics.k8s.io", "v1beta1", "pods", 429, 0.1, scope="cluster")
+    asked = request_labels("LIST", "metrics.k8s.io", "v1beta1", "pods", scope="cluster")
+    telemetry.observe_request(asked, 200, 0.1)
+    telemetry.observe_request(asked, 429, 0.1)
     telemetry.set_points(2, 2)
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(telemetry.exposition().decode()):

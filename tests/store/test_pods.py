@@ -303,3 +303,31 @@ def test_a_container_costs_less_than_600_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert held / (20 * 60) < 600
+
+
+def test_usage_holds_until_the_next_sample_of_its_node_or_until_it_is_too_old() -> None:
+    store = Store(15 * SECOND_NS, max_age_ns=100)
+    store.put("node1", pod(c1=C(10, 1)), 0, 0)
+    first = store.pod_validity("ns1", "pod1")
+    assert first.until_ns == 100
+    store.put("node2", pod(name="ns1/other", c1=C(10, 1)), 50, 0)
+    assert store.pod_validity("ns1", "pod1") is first
+    store.put("node1", pod(c1=C(20, 2)), 50, 0)
+    assert first.until_ns < 0
+    second = store.pod_validity("ns1", "pod1")
+    assert second.until_ns == store.node_validity("node1").until_ns == 150
+    store.forget("node1")
+    assert second.until_ns < 0
+    assert store.pod_validity("ns1", "pod1").until_ns < 0
+
+
+def test_usage_of_a_pod_that_turns_up_on_a_second_node_holds_no_longer() -> None:
+    store = Store(15 * SECOND_NS, max_age_ns=100)
+    store.put("node1", pod(c1=C(10, 1)), 0, 0)
+    of_one = store.pod_validity("ns1", "pod1")
+    store.put("node2", pod(c1=C(11, 1, start_s=5)), 1, 0)
+    assert of_one.until_ns < 0
+    assert store.pod_validity("ns1", "pod1").until_ns < 0
+    assert store.node_validity("node1").until_ns == 100
+    store.put("node1", sample(), 2, 0)
+    assert store.pod_validity("ns1", "pod1").until_ns == 101
