@@ -30,6 +30,7 @@ Endpoint = Literal["auto", "summary", "resource"]
 
 _SUMMARY = "/stats/summary?only_cpu_and_memory=true"
 _RESOURCE = "/metrics/resource"
+_FAULTS_OF_A_SUMMARY = 3
 _SUMMARY_AGAIN_NS = 600 * 1_000_000_000
 _CONNECT_SHARE = 0.9  # of the request's time: a connection not made by then has a name of its own
 _KEEPALIVE_S = 300.0  # kubelets close idle connections after 90 s; longer than any resolution in use
@@ -76,6 +77,7 @@ class KubeletClient:
         self._session: aiohttp.ClientSession | None = None
         self._targets: dict[str, _Target] = {}
         self._resource_until_ns: dict[str, int] = {}  # by node: monotonic time to try the summary again
+        self._faults: dict[str, int] = {}  # by node: 5xx of its summary, one after the other
         self._authorization: tuple[str, Mapping[istr, str]] = ("", {})
 
     async def scrape(self, node: Node) -> NodeSample:
@@ -92,10 +94,11 @@ class KubeletClient:
         try:
             body = await self._get(target.summary, deadline_s)
         except KubeletError as err:
-            if self._settings.endpoint != "auto" or not _worth_asking_elsewhere(err):
+            if self._settings.endpoint != "auto" or not self._refuses(node.name, err):
                 raise
             return await self._fall_back(target, deadline_s, err)
         sample = decode_summary(body)
+        self._faults.pop(node.name, None)
         if self._resource_until_ns.pop(node.name, None) is not None:
             log.info("Kubelet answers with its summary again", node=node.name)
         return sample
@@ -114,6 +117,7 @@ class KubeletClient:
         """The node is gone."""
         self._targets.pop(node_name, None)
         self._resource_until_ns.pop(node_name, None)
+        self._faults.pop(node_name, None)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -127,6 +131,13 @@ class KubeletClient:
     async def _scrape_resource(self, target: _Target, deadline_s: float) -> NodeSample:
         asked_ns = self._clock.now_ns()
         return decode_resource(await self._get(target.resource, deadline_s), asked_ns)
+
+    def _refuses(self, node_name: str, err: KubeletError) -> bool:
+        """A kubelet that fails now and then is one that fails: only from the third time on end is it its summary."""
+        if err.status < 500:
+            return _worth_asking_elsewhere(err)
+        self._faults[node_name] = self._faults.get(node_name, 0) + 1
+        return self._faults[node_name] >= _FAULTS_OF_A_SUMMARY
 
     async def _fall_back(self, target: _Target, deadline_s: float, refused: KubeletError) -> NodeSample:
         name = target.node.name

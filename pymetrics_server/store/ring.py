@@ -33,6 +33,7 @@ class NodeRing:
 
     __slots__ = (
         "_cpu_capacity_nanocores",
+        "_held",
         "_node_usage",
         "_pod_usages",
         "_resolution_ns",
@@ -49,6 +50,7 @@ class NodeRing:
         self._resolution_ns = resolution_ns
         self._cpu_capacity_nanocores = 0
         self._samples: deque[NodeSample] = deque(maxlen=samples)
+        self._held: NodeSample | None = None  # the first of /metrics/resource, until there is a second
         self._node_usage: NodeUsage | bool | None = False  # False: not worked out yet
         self._pod_usages: dict[int, PodUsage | None] = {}
 
@@ -57,7 +59,22 @@ class NodeRing:
         return self._samples[-1]
 
     def put(self, sample: NodeSample, until_ns: int, cpu_capacity_nanocores: int) -> bool:
-        """Whether the layout changed, and `ordinals` with it. `until_ns` is how long the sample may be served."""
+        """Whether the layout changed, and `ordinals` with it. `until_ns` is how long the sample may be served.
+
+        Where a node turns from /stats/summary to /metrics/resource, what it told before is served until there are
+        two of the new kind: measured from one of whole seconds to one of milliseconds a rate is off by up to 1/15.
+        """
+        held, self._held = self._held, None
+        if self._samples and sample.stamp_ns < self._samples[-1].stamp_ns:
+            if held is None:
+                self._held = sample
+                self.renew_validity(until_ns)
+                return False
+            changed = self._put(held, until_ns, cpu_capacity_nanocores)
+            return self._put(sample, until_ns, cpu_capacity_nanocores) or changed
+        return self._put(sample, until_ns, cpu_capacity_nanocores)
+
+    def _put(self, sample: NodeSample, until_ns: int, cpu_capacity_nanocores: int) -> bool:
         samples = self._samples
         layout = samples[-1].layout if samples else None
         changed = sample.layout != layout

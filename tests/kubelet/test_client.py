@@ -130,11 +130,28 @@ async def test_a_kubelet_without_the_right_to_its_summary_is_read_from_its_resou
     assert kubelet.paths == [stats, metrics, metrics, metrics, stats, metrics]
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed", "500 Internal Server Error"])
+@pytest.mark.parametrize("status", ["404 Not Found", "405 Method Not Allowed"])
 async def test_a_summary_that_fails_otherwise_is_replaced_as_well(status: str) -> None:
     answers = by_path(BOTH | {"/stats/summary": reply(b"", status)})
     async with serving(answers, TRUSTED) as kubelet, scraper(kubelet.port) as client:
         assert (await client.scrape(node())).node is not None
+
+
+async def test_a_summary_that_breaks_now_and_then_is_asked_for_again_and_one_that_always_does_is_replaced() -> (
+    None
+):
+    answers = dict(BOTH)
+    broken, whole = reply(b"", "500 Internal Server Error"), BOTH["/stats/summary"]
+    async with serving(by_path(answers), TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        for summary in (broken, broken, whole, broken, broken):
+            answers["/stats/summary"] = summary
+            if summary is broken:
+                assert (await failure_of(client)).failure is FailureClass.SERVER_ERROR
+            else:
+                await client.scrape(node())
+        assert client.endpoint_in_use("n") == "summary"
+        assert (await client.scrape(node())).node is not None
+        assert client.endpoint_in_use("n") == "resource"
 
 
 async def test_a_resource_page_that_turns_unreadable_is_left_for_the_summary_at_the_next_scrape() -> None:
