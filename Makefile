@@ -7,7 +7,7 @@ ARGS ?=
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify update lock bench parity real-cluster fuzz audit clean
+.PHONY: help demo test verify update lock bench bench-check micro parity real-cluster fuzz audit clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ verify: $(VENV)/.dev  ## format, lint, security lint, types, import contracts, g
 	@$(BIN)/lint-imports --config pyproject.toml
 	@$(BIN)/python -m pytest -q tests/test_repo.py tests/options/test_flags_page.py tests/manifests/test_one_file.py
 	@$(BIN)/python -m pytest -q -k golden tests/test_cli.py
+	@$(BIN)/python -m benchmarks.counted
 
 update: $(VENV)/.dev  ## mend what verify would complain of: format, safe lint fixes, golden files
 	@$(BIN)/ruff format .
@@ -37,8 +38,16 @@ lock: $(VENV)/.dev  ## what the image is made of, by hash, from pyproject.toml (
 	@$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], sep='\n')" | \
 	  $(LOCK) $(ARGS) -o requirements-build.lock -
 
-bench: $(VENV)/.dev  ## measure the server on a simulated fleet (NODES=1000 PEER=/path/to/metrics-server)
-	@$(BIN)/python -m benchmarks.measure --nodes $(or $(NODES),100) $(if $(PEER),--peer $(PEER)) $(ARGS)
+bench: $(VENV)/.bench  ## measure the server on a simulated fleet (NODES=1000 PEER=/path/to/metrics-server ARGS='--repeat 3')
+	@$(BIN)/python -m benchmarks.measure --nodes $(or $(NODES),100) $(if $(PEER),--peer $(PEER)) \
+	  --json build/bench/$(or $(NODES),100)$(if $(PEER),,-alone).json $(ARGS)
+	@$(if $(PEER),$(BIN)/python -m benchmarks.page $$(ls build/bench/*.json | grep -v -- -alone))
+
+bench-check: $(VENV)/.dev  ## instructions per operation against benchmarks/baseline.json (needs valgrind; ARGS=--record)
+	@$(BIN)/python -m benchmarks.counted $(ARGS)
+
+micro: $(VENV)/.dev  ## time per operation, by pyperf (ARGS=--fast)
+	@$(BIN)/python -m benchmarks.micro $(ARGS)
 
 parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to/metrics-server)
 	@PARITY_PEER=$(PEER) $(BIN)/python -m tests.parity $(ARGS)
@@ -73,6 +82,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.run
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev,bench]'
+	@touch $@ $(VENV)/.dev $(VENV)/.run
 
 # The JavaScript client that a test reads with. Where there is no npm, or no registry, the test says so and skips.
 $(NODE)/.clients: Makefile

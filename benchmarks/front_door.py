@@ -27,7 +27,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from benchmarks.measure import BASE, Client, Tree, _free_port
+from benchmarks.asking import BASE, Client, Tree, free_port
 from pymetrics_server.auth.authenticator import Authenticator
 from pymetrics_server.auth.authorizer import Authorizer
 from pymetrics_server.auth.expiry import Expiry
@@ -233,11 +233,12 @@ def _beside_a_fleet(a: argparse.Namespace) -> tuple[list[float], dict[str, float
         try:
             assert fleet.stdout is not None
             told = json.loads(fleet.stdout.readline())
-            port = _free_port()
+            port = free_port()
             flags = [
                 *(f"--{which}kubeconfig={told['server_kubeconfig']}" for which in ("", "authentication-", "authorization-")),
                 f"--secure-port={port}",
                 f"--cert-dir={directory / 'certs'}",
+                "--kubelet-insecure-tls",
                 "--kubelet-use-node-status-port",
                 "--kubelet-preferred-address-types=InternalIP",
                 "--metric-resolution=15s",

@@ -4,247 +4,215 @@
 """
 
 import argparse
-import datetime as dt
-import http.client
 import json
+import os
+import platform
 import shlex
 import signal
-import socket
-import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
+import msgspec
 
-from pymetrics_server.meta.quantity import parse_nano
-from pymetrics_server.standin import simulated
+from benchmarks import phases, rows
+from benchmarks.asking import BASE, Tree, asking, free_port
+from benchmarks.fleet import Fleet, add_habits
+from benchmarks.kubelets import Habits
+from benchmarks.truth import checked
 
-BASE = "/apis/metrics.k8s.io/v1beta1"
-CONTAINERS = 2
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 _START_TIMEOUT_S = 300.0
-_ROUNDS_OF_REQUESTS = 5
-
-
-class Client:
-    """One kept-alive TLS connection with a bearer token."""
-
-    def __init__(self, port: int, token: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = (
-            False,
-            ssl.CERT_NONE,
-        )  # loopback, a self-signed certificate
-        self._connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=120)
-        self._headers = {"Authorization": f"Bearer {token}"}
-
-    def get(self, path: str, accept: str = "application/json") -> tuple[int, bytes]:
-        self._connection.request("GET", path, headers={**self._headers, "Accept": accept})
-        response = self._connection.getresponse()
-        return response.status, response.read()
-
-    def items(self, path: str) -> list[dict[str, Any]]:
-        status, body = self.get(path)
-        found: list[dict[str, Any]] = json.loads(body)["items"] if status == 200 else []
-        return found
-
-
-class Tree:
-    """A process and its children, by the kernel's accounting."""
-
-    def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-
-    def _all(self) -> list[psutil.Process]:
-        return [self._process, *self._process.children(recursive=True)]
-
-    def cpu_s(self) -> float:
-        return sum(t.user + t.system for t in (p.cpu_times() for p in self._all()))
-
-    def rss_bytes(self) -> int:
-        return sum(int(p.memory_info().rss) for p in self._all())
+_STOP_TIMEOUT_S = 30.0
+_TOLD_LINES = 20
+_NO_WRK = "Without concurrent requests: wrk is not installed (Debian: apt-get install wrk)."
 
 
 def main() -> None:
     a = _arguments()
-    commands = {"ours": f"{sys.executable} -m pymetrics_server", **({"peer": a.peer} if a.peer else {})}
-    columns = {name: _measured(command, a) for name, command in commands.items()}
-    _print_table(columns, a)
+    commands = {"ours": f"{sys.executable} -m pymetrics_server {a.flags}"}
+    if a.peer:
+        commands["peer"] = a.peer
+    if a.json:
+        a.json.parent.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}
+    for turn in range(a.repeat):
+        for name, command in commands.items():
+            print(f"{name}, run {turn + 1} of {a.repeat} ...", file=sys.stderr, flush=True)
+            runs[name].append(_measured(command, a))
+            if a.json:
+                a.json.write_text(json.dumps(_results(runs, a), indent=1) + "\n")
+    _print_table(runs, a)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--nodes", type=int, default=100)
-    parser.add_argument("--pods", type=int, default=30, help="pods on each node, of two containers")
-    parser.add_argument("--resolution", type=int, default=15, help="seconds")
-    parser.add_argument("--rounds", type=int, default=3, help="scrape rounds over which CPU is counted")
+    add_habits(parser)
+    parser.add_argument("--resolution", type=int, default=15, help="of scraping, in seconds")
+    parser.add_argument("--cycles", type=int, default=4, help="over how many scrapes CPU is counted")
+    parser.add_argument("--presence-s", type=float, default=40, help="how long nodes are looked at")
+    parser.add_argument("--heavy", type=int, default=20, help="how often everything is listed")
+    parser.add_argument("--wrk-s", type=int, default=5, help="of concurrent requests, in seconds; 0: none")
     parser.add_argument(
-        "--fail-every", type=int, default=0, help="every k-th scrape of a node is answered with 500"
+        "--repeat", type=int, default=1, help="runs of each server, of which medians are told"
     )
+    parser.add_argument("--json", type=Path, help="where the results go, for benchmarks.page")
     parser.add_argument("--peer", default="", help="the command of another server to put beside ours")
     parser.add_argument("--flags", default="", help="further flags for our server")
     return parser.parse_args()
 
 
-def _measured(command: str, a: argparse.Namespace) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="pymetrics-bench-") as directory:
-        fleet = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.fleet", directory, f"--nodes={a.nodes}", f"--pods={a.pods}",
-             f"--fail-every={a.fail_every}"],
-            stdout=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            assert fleet.stdout is not None
-            return _served(command, json.loads(fleet.stdout.readline()), Path(directory), a)
-        finally:
-            fleet.terminate()
-            fleet.wait()
+def _measured(command: str, a: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="pymetrics-bench-") as name:
+        directory = Path(name)
+        with fleet_of(directory, a) as fleet:
+            run: dict[str, Any] = {}
+            with started(command, directory, fleet, a.resolution) as (server, port):
+                began_s = time.monotonic()
+                run |= _arrival(server, port, fleet, a, began_s)
+                run |= _figures(Tree(server.pid), port, fleet, a)
+                run |= stopped(server)
+            with asking(int(fleet.apiserver_url.rpartition(":")[2]), fleet.apiserver_token) as client:
+                run["fleet"] = json.loads(client.get("/fleet")[1])
+            return run
 
 
-def _served(
-    command: str, fleet: Mapping[str, str], directory: Path, a: argparse.Namespace
-) -> dict[str, float]:
-    port, kubeconfig = _free_port(), fleet["server_kubeconfig"]
+@contextmanager
+def fleet_of(directory: Path, a: argparse.Namespace) -> Iterator[Fleet]:
+    """A fleet in processes of its own, by the habits among the arguments."""
+    habits = {
+        name: getattr(a, name)
+        for name in ("nodes", "pods", "containers", "fail_every", "slow_nodes", "slow_s")
+    }
+    habits |= {"housekeeping_s": a.housekeeping_s, "workers": a.workers}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in habits.items()]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.fleet", str(directory), *flags], stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        yield msgspec.json.decode(process.stdout.readline(), type=Fleet)
+    finally:
+        process.terminate()
+        process.wait(_STOP_TIMEOUT_S)
+
+
+@contextmanager
+def started(
+    command: str, directory: Path, fleet: Fleet, resolution_s: int
+) -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """A server with ordinary flags, and its port; killed at the end where it runs on."""
+    port, kubeconfig = free_port(), fleet.server_kubeconfig
     flags = [
         *(f"--{prefix}kubeconfig={kubeconfig}" for prefix in ("", "authentication-", "authorization-")),
         f"--secure-port={port}",
         f"--cert-dir={directory / 'certs'}",
+        "--kubelet-insecure-tls",
         "--kubelet-use-node-status-port",
         "--kubelet-preferred-address-types=InternalIP",
-        f"--metric-resolution={a.resolution}s",
+        f"--metric-resolution={resolution_s}s",
     ]
-    ours = "pymetrics_server" in command
-    started_s = time.monotonic()
-    with (directory / "server.log").open("wb") as log:
+    log = directory / "server.log"
+    with log.open("wb") as said:
         server = subprocess.Popen(
-            [*shlex.split(command), *flags, *(shlex.split(a.flags) if ours else [])], stderr=log, stdout=log
+            [*shlex.split(command), *flags], stderr=said, stdout=said, start_new_session=True
         )
     try:
-        figures: dict[str, float] = {}
-        _wait_for_all_pods(port, fleet["token"], a, server, started_s)
-        figures["all pods served (s)"] = time.monotonic() - started_s
-        figures |= _scraping(Tree(server.pid), a)
-        client = Client(port, fleet["token"])
-        figures["worst CPU error (%)"] = 100 * _worst_error(client.items(f"{BASE}/pods"))
-        figures |= _presence(client, 2 * a.resolution)
-        figures |= _requests(client, Tree(server.pid))
-        return figures
+        yield server, port
+    except BaseException:
+        said_last = [
+            line for line in log.read_text(errors="replace").splitlines() if line[:1] not in ("", " ")
+        ]
+        print(*said_last[-_TOLD_LINES:], sep="\n", file=sys.stderr)
+        raise
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        if server.poll() is None:
+            server.kill()
+            server.wait()
 
 
-def _wait_for_all_pods(
-    port: int, token: str, a: argparse.Namespace, server: "subprocess.Popen[bytes]", started_s: float
-) -> None:
-    while True:
+def stopped(server: "subprocess.Popen[bytes]") -> dict[str, Any]:
+    server.send_signal(signal.SIGTERM)
+    from_s = time.monotonic()
+    code = server.wait(_STOP_TIMEOUT_S)
+    return {"stop_s": time.monotonic() - from_s, "exit": code}
+
+
+def _arrival(
+    server: "subprocess.Popen[bytes]", port: int, fleet: Fleet, a: argparse.Namespace, began_s: float
+) -> dict[str, Any]:
+    """How long until it is ready, and until it serves every pod."""
+    found: dict[str, Any] = {}
+    while "all_pods_served_s" not in found:
         if server.poll() is not None:
             raise SystemExit(f"the server ended with {server.returncode}")
-        if time.monotonic() - started_s > _START_TIMEOUT_S:
-            raise SystemExit("the server never served every pod")
+        if time.monotonic() - began_s > _START_TIMEOUT_S:
+            raise SystemExit(f"the server never {'served every pod' if found else 'became ready'}")
         try:
-            if len(Client(port, token).items(f"{BASE}/pods")) >= a.nodes * a.pods:
-                return
+            with asking(port, fleet.token) as client:
+                if not found and client.get("/readyz")[0] == 200:
+                    found["ready_s"] = time.monotonic() - began_s
+                if found and len(client.items(f"{BASE}/pods")) >= a.nodes * a.pods:
+                    found["all_pods_served_s"] = time.monotonic() - began_s
+                    break
         except OSError:
             pass  # not listening yet
-        time.sleep(0.1)
+        time.sleep(0.5 if found else 0.1)
+    return found
 
 
-def _scraping(tree: Tree, a: argparse.Namespace) -> dict[str, float]:
+def _figures(tree: Tree, port: int, fleet: Fleet, a: argparse.Namespace) -> dict[str, Any]:
     time.sleep(a.resolution)
-    cpu_s, from_s, rss_bytes = tree.cpu_s(), time.monotonic(), 0
-    while time.monotonic() - from_s < a.rounds * a.resolution:
-        time.sleep(0.5)
-        rss_bytes = max(rss_bytes, tree.rss_bytes())
-    scrapes = (time.monotonic() - from_s) / a.resolution * a.nodes
+    found = phases.scraping(tree, a.nodes, a.resolution, a.cycles)
+    with asking(port, fleet.token) as client:
+        pods, nodes = client.items(f"{BASE}/pods"), client.items(f"{BASE}/nodes")
+        truth = checked(pods, nodes, Habits(nodes=a.nodes, pods=a.pods, containers=a.containers))
+        found |= {"served_pods": len(pods), **msgspec.to_builtins(truth)}
+        asked = phases.of_pod(pods[len(pods) // 2], a.heavy)
+        del pods, nodes
+        for name, work in asked.items():
+            found[name] = phases.one_by_one(client, tree, work)
+        found |= phases.presence(client, a.nodes, a.presence_s)
+    found["stall"] = phases.stall(port, fleet.token, asked["get"], asked["list_all"], a.heavy // 4 + 1)
+    if a.wrk_s and phases.has_wrk():
+        for name in ("hpa", "get"):
+            found[name] |= phases.at_once(port, fleet.token, tree, asked[name], a.wrk_s)
+    found["rss_mib_after_load"] = tree.rss_bytes() / 2**20
+    return found
+
+
+def _results(runs: Mapping[str, Sequence[Mapping[str, Any]]], a: argparse.Namespace) -> dict[str, Any]:
+    """What benchmarks.page reads."""
+    settings = ("nodes", "pods", "containers", "resolution", "cycles", "fail_every", "slow_nodes", "slow_s")
     return {
-        "CPU per node-scrape (ms)": 1e3 * (tree.cpu_s() - cpu_s) / scrapes,
-        "memory (MiB)": rss_bytes / 2**20,
+        **{name: getattr(a, name) for name in settings},
+        "machine": {
+            "cores": os.cpu_count(),
+            "kernel": f"{platform.system()} {platform.release()}",
+            "python": platform.python_version(),
+        },
+        "runs": runs,
     }
 
 
-def _worst_error(pods: list[dict[str, Any]]) -> float:
-    worst = 0.0
-    for pod in pods:
-        node, ordinal = simulated.place(pod["metadata"]["name"])
-        for container in pod["containers"]:
-            expected = simulated.rate_nanocores(node, ordinal, simulated.container_ordinal(container["name"]))
-            worst = max(worst, abs(parse_nano(container["usage"]["cpu"]) - expected) / expected)
-    return worst
-
-
-def _presence(client: Client, seconds: int) -> dict[str, float]:
-    present: list[int] = []
-    ages_s: list[float] = []
-    for _ in range(seconds):
-        nodes = client.items(f"{BASE}/nodes")
-        now_s = time.time()
-        present.append(len(nodes))
-        ages_s += [now_s - dt.datetime.fromisoformat(n["timestamp"]).timestamp() for n in nodes]
-        time.sleep(1)
-    return {
-        "nodes present, fewest": min(present),
-        "nodes present, mean": statistics.mean(present),
-        "mean age (s)": statistics.mean(ages_s) if ages_s else float("nan"),
-    }
-
-
-def _requests(client: Client, tree: Tree) -> dict[str, float]:
-    """One after the other, each in several rounds, so that what else the machine does falls on all of them."""
-    one = client.items(f"{BASE}/pods")[0]["metadata"]
-    namespaced = f"{BASE}/namespaces/{one['namespace']}/pods"
-    hpa = f"{namespaced}?labelSelector=app%3D{one['labels']['app']}%2Ctier%3Dfrontend"
-    table = "application/json;as=Table;v=v1;g=meta.k8s.io"
-    discovery = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
-    asked = {
-        "list all pods": (f"{BASE}/pods", "application/json", 4),
-        "list all pods, protobuf": (f"{BASE}/pods", PROTOBUF, 4),
-        "list all pods, Table": (f"{BASE}/pods", table, 4),
-        "HPA query": (hpa, "application/json", 60),
-        "HPA query, protobuf": (hpa, PROTOBUF, 60),
-        "get one pod": (f"{namespaced}/{one['name']}", "application/json", 60),
-        "discovery": ("/apis", discovery, 60),
-    }
-    latencies_s: dict[str, list[float]] = {name: [] for name in asked}
-    cpu_s = dict.fromkeys(asked, 0.0)
-    for path, accept, _ in asked.values():
-        client.get(path, accept)
-    for _ in range(_ROUNDS_OF_REQUESTS):
-        for name, (path, accept, times) in asked.items():
-            before_s = tree.cpu_s()
-            for _ in range(times):
-                from_s = time.perf_counter()
-                client.get(path, accept)
-                latencies_s[name].append(time.perf_counter() - from_s)
-            cpu_s[name] += tree.cpu_s() - before_s
-    figures: dict[str, float] = {}
-    for name in asked:
-        figures[f"{name}, p50 (ms)"] = 1e3 * statistics.median(latencies_s[name])
-        figures[f"{name}, CPU (ms)"] = 1e3 * cpu_s[name] / len(latencies_s[name])
-    return figures
-
-
-def _print_table(columns: Mapping[str, Mapping[str, float]], a: argparse.Namespace) -> None:
-    print(f"{a.nodes} nodes x {a.pods} pods x {CONTAINERS} containers, every {a.resolution} s", end="")
-    print(f", every {a.fail_every}th scrape fails" if a.fail_every else "")
-    names = list(columns)
-    print(f"{'':34}" + "".join(f"{n:>12}" for n in names) + ("       ratio" if len(names) == 2 else ""))
-    for row in columns[names[0]]:
-        values = [columns[n][row] for n in names]
-        ratio = f"{values[0] / values[1]:12.3f}" if len(values) == 2 and values[1] else ""
-        print(f"{row:34}" + "".join(f"{v:12.3f}" for v in values) + ratio)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _print_table(runs: Mapping[str, Sequence[Mapping[str, Any]]], a: argparse.Namespace) -> None:
+    print(f"{a.nodes} nodes x {a.pods} pods x {a.containers} containers, every {a.resolution} s", end="")
+    print(f", every {a.fail_every}th scrape fails" if a.fail_every else "", end="")
+    print(f", {a.slow_nodes} nodes answer after {a.slow_s:g} s" if a.slow_nodes else "", end="")
+    print(f", medians of {a.repeat}" if a.repeat > 1 else "")
+    columns = [rows.medians(each) for each in runs.values()]
+    compared = len(columns) == 2
+    print(f"{'':54}" + "".join(f"{name:>12}" for name in runs) + ("   ratio    goal" if compared else ""))
+    for line in rows.lines(columns, a.nodes):
+        text = f"{line.label:54}" + "".join(f"{figure:>12}" for figure in line.figures)
+        text += f"{line.ratio:>8}{line.goal:>8}" if compared else ""
+        print(f"{text}{'  *' if line.missed else ''}".rstrip())
+    if not phases.has_wrk():
+        print(_NO_WRK)
 
 
 if __name__ == "__main__":
