@@ -1,18 +1,20 @@
 """argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, or demo."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 from pymetrics_server import log as logs
+from pymetrics_server.cluster.loaders import remove_files
 from pymetrics_server.errors import ConfigError, ListenError
 from pymetrics_server.log import Logger
 from pymetrics_server.options import Options, help_text, parse, usage_text
 from pymetrics_server.serving.stopping import Stopping
 from pymetrics_server.version import GIT_VERSION
 
-USAGE_EXIT, NO_PORT_EXIT, INTERRUPTED_EXIT = 2, 255, 130
+UNWRITTEN_EXIT, USAGE_EXIT, NO_PORT_EXIT, INTERRUPTED_EXIT = 1, 2, 255, 130
 
 Serve = Callable[[Options, Stopping], Coroutine[None, None, None]]
 
@@ -43,21 +45,35 @@ def serve_from(argv: Sequence[str], serve: Serve | None = None, stopping: Stoppi
     try:
         options = parse(argv)
         if options.help:
-            sys.stdout.write(help_text())
-            return 0
+            return _print(help_text())
         if options.version:
-            sys.stdout.write(f"{GIT_VERSION}\n")
-            return 0
+            return _print(f"{GIT_VERSION}\n")
         logs.set_up(options.v, options.logging_format, options.vmodule)
         if options.secure_port <= 0:
             log.error("cannot derive external address port without listening on a secure port.")
             return NO_PORT_EXIT
         if options.inert:
             log.warning("Flags without effect here were given", flags=list(options.inert))
-        run(options, serve or _composition_root(), stopping or Stopping())
+        stopping = stopping or Stopping()
+        stopping.at_once = remove_files
+        run(options, serve or _composition_root(), stopping)
     except (ConfigError, ListenError) as err:
         sys.stderr.write(f"Error: {err}\n{usage_text()}")
         return USAGE_EXIT
+    return 0
+
+
+def _print(text: str) -> int:
+    """The exit status."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as err:
+        sys.stderr.write(f"Error: cannot write to standard output: {(err.strerror or str(err)).lower()}\n")
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the interpreter tries once more as it ends
+        return UNWRITTEN_EXIT
     return 0
 
 

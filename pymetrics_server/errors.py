@@ -76,9 +76,10 @@ class FailureClass(Enum):
     FORBIDDEN = (
         "forbidden",
         "our ServiceAccount may not read that endpoint",
-        "grant it with `kubectl create clusterrole system:metrics-server:kubelets --verb=get "
-        "--resource=nodes/stats,nodes/metrics` and `kubectl create clusterrolebinding system:metrics-server:kubelets "
-        "--clusterrole=system:metrics-server:kubelets --serviceaccount=kube-system:metrics-server`",
+        "grant it to this pod's ServiceAccount with `kubectl create clusterrole system:metrics-server:granted-kubelets "
+        "--verb=get --resource=nodes/stats,nodes/metrics` and `kubectl create clusterrolebinding "
+        "system:metrics-server:granted-kubelets --clusterrole=system:metrics-server:granted-kubelets "
+        "--serviceaccount=NAMESPACE:NAME`",
     )
     NOT_FOUND = (
         "not_found",
@@ -136,12 +137,15 @@ class ListenError(PymetricsError):
 
 
 class KubeletError(PymetricsError):
-    """One scrape failed. `detail` is what was seen, in the words of whoever saw it, cut to one line."""
+    """One scrape failed. `detail` is what was seen, in the words of whoever saw it, cut to one line. `cure` is the
+    class's where nothing better is known of this one.
+    """
 
-    def __init__(self, failure: FailureClass, detail: str = "", *, status: int = 0) -> None:
+    def __init__(self, failure: FailureClass, detail: str = "", *, status: int = 0, cure: str = "") -> None:
         super().__init__(f"{failure.label}: {detail}" if detail else failure.label)
         self.failure = failure
         self.detail = detail
+        self.cure = cure or failure.cure
         self.status = status  # the HTTP status where the kubelet answered one, else 0
 
 

@@ -56,6 +56,7 @@ class Failing(msgspec.Struct, frozen=True):
     count: int
     node: str
     detail: str
+    cure: str = ""  # where a better one is known than the failure's own
 
 
 class _Tracked:
@@ -148,7 +149,7 @@ class Scraper:
         for name, tracked in self._failing.items():
             failure = tracked.state.failure
             if failure is not None:
-                known = found.get(failure) or Failing(0, name, tracked.state.detail)
+                known = found.get(failure) or Failing(0, name, tracked.state.detail, tracked.state.cure)
                 found[failure] = msgspec.structs.replace(known, count=known.count + 1)
         return found
 
@@ -235,21 +236,22 @@ class Scraper:
     def _failed(self, tracked: _Tracked, err: Exception) -> None:
         before, node = tracked.state, tracked.node
         if isinstance(err, KubeletError):
-            failure, detail = err.failure, err.detail
+            failure, detail, cure = err.failure, err.detail, err.cure
         else:
-            failure, detail = FailureClass.INTERNAL, repr(err)
+            failure, detail, cure = FailureClass.INTERNAL, repr(err), FailureClass.INTERNAL.cure
         since_ns = before.failing_since_ns
         tracked.state = ScrapeState(
             last_success_ns=before.last_success_ns,
             failing_since_ns=self._clock.monotonic_ns() if since_ns is None else since_ns,
             failure=failure,
             detail=detail,
+            cure="" if cure == failure.cure else cure,
             attempts=before.attempts + 1,
         )
         self._failing[node.name] = tracked
         if failure is FailureClass.INTERNAL and tracked.told is not failure:
             trace = "".join(traceback.format_exception(err))
-            log.error("Failed to scrape node", err, node=node.name, cure=failure.cure, traceback=trace)
+            log.error("Failed to scrape node", err, node=node.name, cure=cure, traceback=trace)
         elif not node.ready:
             log.info("Failed to scrape node, node is not ready", v=4, node=node.name, err=err)
             return
@@ -263,7 +265,7 @@ class Scraper:
                 addresses=[a.address for a in node.addresses],
                 failure=failure.label,
                 cause=failure.cause,
-                cure=failure.cure,
+                cure=cure,
             )
         tracked.told = failure
 

@@ -40,6 +40,17 @@ def test_help_is_the_golden_text_on_stdout(argv: list[str], capsys: pytest.Captu
     assert err == ""
 
 
+@pytest.mark.parametrize("flag", ["--help", "--version"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_an_answer_that_cannot_be_written_is_one_sentence_and_status_1(flag: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pymetrics_server", flag], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.stderr == b"Error: cannot write to standard output: no space left on device\n"
+    assert done.returncode == 1
+
+
 def test_version_is_one_line_and_asks_for_no_valid_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version", "--metric-resolution=1s"]) == 0
     assert capsys.readouterr().out == f"{GIT_VERSION}\n"

@@ -401,6 +401,22 @@ async def test_the_loop_is_timely_whatever_the_nodes_do(cluster: Cluster) -> Non
     assert not scraper.timely(now_ns())
 
 
+async def test_a_cure_that_fits_the_node_is_told_in_place_of_the_failure_s_own(
+    cluster: Cluster, lines: Lines
+) -> None:
+    async def refuse(_: Node) -> NodeSample:
+        raise KubeletError(FailureClass.FORBIDDEN, "403", status=403, cure="grant it to monitoring:ms")
+
+    cluster.answers["node1"] = refuse
+    async with running(cluster.scraper()) as scraper:
+        scraper.upsert(node("node1"))
+        await cluster.clock.advance(40)
+        ((_, values),) = lines()
+        (failure,) = scraper.failures().values()
+        (report,) = scraper.report()
+    assert values["cure"] == failure.cure == report.state.cure == "grant it to monitoring:ms"
+
+
 async def test_a_failure_is_said_once_and_so_is_its_end(cluster: Cluster, lines: Lines) -> None:
     cluster.answers["node1"] = failing(FailureClass.REFUSED, "10.0.0.1:10250")
     async with running(cluster.scraper()) as scraper:

@@ -87,7 +87,10 @@ class App:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         draining = self.draining
         if draining.has_begun and draining.turns_away(request.path, request.headers.get("User-Agent", "")):
-            return turned_away(_audit_id(request))
+            audit_id = _audit_id(request)
+            target = parse_target(request.method, request.raw_path)
+            self._record(request, target, 429, self._clock.monotonic_ns(), audit_id)
+            return turned_away(audit_id)
         with draining.counting():
             return draining.parting(await self._answered(request))
 

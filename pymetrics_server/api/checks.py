@@ -23,6 +23,8 @@ class Informer(Protocol):
 class Failing(Protocol):
     @property
     def count(self) -> int: ...
+    @property
+    def cure(self) -> str: ...
 
 
 class Scraper(Protocol):
@@ -101,7 +103,7 @@ class Checks:
         failure, most = max(failures.items(), key=lambda item: item[1].count)
         return (
             f"no metrics to serve: {failure.label} at {most.count} of {len(self._nodes)} nodes, "
-            f"{failure.cause}; {failure.cure}"
+            f"{failure.cause}; {most.cure or failure.cure}"
         )
 
 

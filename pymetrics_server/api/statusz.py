@@ -37,6 +37,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     failure: FailureClass | None = None
     attempts: int = 0
     detail: str = ""
+    cure: str = ""
 
 
 class StatuszFacts(msgspec.Struct, frozen=True):
@@ -120,6 +121,7 @@ def _row(scrape: NodeScrape, usage: NodeUsageReader, mono_ns: int, now_ns: int) 
         state.failure,
         state.attempts,
         " ".join(state.detail.split())[:_LONGEST_DETAIL],
+        state.cure,
     )
 
 
@@ -138,9 +140,10 @@ def _folders(paths: Sequence[str]) -> list[str]:
 def _summary(rows: Sequence[NodeRow]) -> str:
     """How many nodes fail in which way, and what to do about it."""
     failing = Counter(row.failure for row in rows if row.failure is not None)
+    cures = {row.failure: row.cure for row in reversed(rows)}  # of the first that fails so
     lines = [f"\nNodes: {len(rows)}, failing: {failing.total()}\n"]
     lines += [
-        f"  {failure.label} at {count}: {failure.cause}; {failure.cure}\n"
+        f"  {failure.label} at {count}: {failure.cause}; {cures[failure] or failure.cure}\n"
         for failure, count in failing.most_common()
     ]
     return "".join(lines)

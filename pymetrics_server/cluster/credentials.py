@@ -5,13 +5,14 @@ An http:// server gets no credentials at all, as with client-go.
 
 import asyncio
 import os
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from pymetrics_server.clock import Clock, SystemClock
-from pymetrics_server.cluster.kubeconfig import check_readable, current_context, said
+from pymetrics_server.cluster.kubeconfig import check_readable, check_token, current_context, said
 from pymetrics_server.cluster.loaders import Settings, loader_module
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.log import Logger
@@ -24,6 +25,7 @@ _REFRESH_S = 60.0
 _LOOK_S = 1.0  # at a token's file; client-go looks once a minute, and is refused where a token is revoked
 _EXPIRY_MARGIN_S = 10.0
 _RENEWAL_TIMEOUT_S = 60.0  # every request waits for it
+_FAILED_PLUGIN = re.compile(r"^exec: process returned (-?\d+)")
 _NO_ACCOUNT = (
     "no ServiceAccount is mounted that this process can read; see automountServiceAccountToken of the pod and of its "
     "ServiceAccount, and fsGroup, or give kubeconfigs"
@@ -216,7 +218,7 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
     ):
         if key in section and f"{key}-data" not in section:
             check_readable(os.path.join(base, str(section[key])), f"{path}: {key}: ")
-    token_file = os.path.join(base, str(user["tokenFile"])) if "tokenFile" in user else ""
+    token_file = os.path.join(base, user.pop("tokenFile")) if "tokenFile" in user else ""
     if token_file:
         user.pop("token", None)  # as client-go has it: the file goes first
     plugin = user.get("exec")
@@ -233,8 +235,9 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
     try:
         loader = loader_module("kube_config").KubeConfigLoader(only, config_base_path=base)
         await loader.load_and_set(settings)
+        _check_issued(settings)
     except Exception as err:  # ConfigException, and what base64, json or a plugin throw
-        raise ConfigError(f"{path}: {said(err)}") from err
+        raise ConfigError(f"{path}: {_plugin_said(user, err)}") from err
     settings.shown |= {
         file: f"{key}-data of {path}"
         for section, key, file in (
@@ -248,7 +251,7 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
     if token_file:
         renewal = _token_file_renewal(token_file, settings)
     elif "exec" in user or "auth-provider" in user:
-        renewal = _loader_renewal(loader, settings, clock)
+        renewal = _loader_renewal(loader, settings, clock, user)
     credentials = Credentials(settings, clock, renewal, _LOOK_S if token_file else _EXPIRY_MARGIN_S)
     if token_file:
         await credentials.start()
@@ -259,24 +262,53 @@ async def _from_kubeconfig(path: str, clock: Clock) -> Credentials:
 
 def _token_file_renewal(path: str, settings: Settings) -> Renewal:
     async def read() -> float:
-        with open(path, encoding="utf-8") as file:  # noqa: ASYNC230 (a kilobyte of tmpfs)
-            token = file.read().strip()
+        try:
+            with open(path, encoding="utf-8") as file:  # noqa: ASYNC230 (a kilobyte of tmpfs)
+                token = file.read().strip()
+        except UnicodeDecodeError:  # whose text would show a part of it
+            raise ConfigError(f"token file {path} holds what is no UTF-8") from None
         if not token:
             raise ConfigError(f"read empty token from file {path}")
+        check_token(f"token file {path}", token)
         settings.api_key[_TOKEN] = f"Bearer {token}"
         return _LOOK_S
 
     return read
 
 
-def _loader_renewal(loader: Any, settings: Settings, clock: Clock) -> Renewal:
+def _loader_renewal(loader: Any, settings: Settings, clock: Clock, user: Mapping[str, Any]) -> Renewal:
     async def ask() -> float:
         # The loader runs a plugin again only where it knows of no expiry; when, is decided here.
         vars(loader).pop("exec_plugin_expiry", None)
-        await loader.load_and_set(settings)
+        before = dict(settings.api_key)
+        try:
+            await loader.load_and_set(settings)
+            _check_issued(settings)
+        except Exception as err:
+            settings.api_key = before
+            raise ConfigError(_plugin_said(user, err)) from err
         return _valid_s(loader, clock)
 
     return ask
+
+
+def _check_issued(settings: Settings) -> None:
+    check_token("the token that was issued", settings.api_key.get(_TOKEN, ""))
+
+
+def _plugin_said(user: Mapping[str, Any], err: Exception) -> str:
+    """Go's words where an exec plugin is what failed, with its name."""
+    command = user.get("exec", {}).get("command", "")
+    text = said(err)
+    if not command:
+        return text
+    if isinstance(err, FileNotFoundError) and not os.path.exists(command):
+        return f"exec: executable {command} not found"
+    if isinstance(err, OSError):
+        return f"exec: executable {command}: {text}"
+    return _FAILED_PLUGIN.sub(
+        lambda found: f"exec: executable {command} failed with exit code {found[1]}", text
+    )
 
 
 def _valid_s(loader: Any, clock: Clock) -> float:

@@ -1,7 +1,4 @@
-"""What kube-apiserver must let us do, and the words and kubectl commands for when it does not.
-
-No command grants more than is asked for: neither cluster-admin nor nodes/proxy is ever the cure.
-"""
+"""What kube-apiserver must let us do, and the words and kubectl commands for when it does not."""
 
 import re
 import shlex
@@ -10,14 +7,14 @@ import msgspec
 
 from pymetrics_server.errors import ApiserverError
 from pymetrics_server.log import Logger
+from pymetrics_server.meta.grants import NOBODY, create_binding, create_role, granted_name
 
 log = Logger(__name__)
 
 _WHO = re.compile(r'User "([^"]+)"')
-_NOBODY = "system:anonymous"
-_ACCOUNTS = "system:serviceaccount:"
-_ACCOUNT = "kube-system:metrics-server"
-_NO_NAME = re.compile(r"[/%]")  # what RBAC's objects may not have in their names
+_US = (
+    "system:serviceaccount:kube-system:metrics-server"  # by the manifests, where kube-apiserver does not say
+)
 _UNKNOWN_CREDENTIALS = (
     "kube-apiserver does not accept our credentials: the token or client certificate is out of date, revoked, or "
     "another cluster's; look at the user of the kubeconfig, or restart the pod to get another ServiceAccount token"
@@ -25,23 +22,19 @@ _UNKNOWN_CREDENTIALS = (
 
 
 class Role(msgspec.Struct, frozen=True):
-    """Where RBAC has it. With a `namespace` it is a Role there, else a ClusterRole; without `verbs` and `resources`
-    every cluster has it already."""
+    """As the manifests call it. With a `namespace` it is a Role there, else a ClusterRole; without `verbs` and
+    `resources` every cluster has it already. `what` is for the names of what is created instead."""
 
     name: str
-    binding: str
+    what: str
     namespace: str = ""
     verbs: tuple[str, ...] = ()
     resources: tuple[str, ...] = ()
 
 
-READER = Role(
-    "system:metrics-server", "system:metrics-server", verbs=("list", "watch"), resources=("nodes", "pods")
-)
-DELEGATOR = Role("system:auth-delegator", "metrics-server:system:auth-delegator")
-AUTHENTICATION_READER = Role(
-    "extension-apiserver-authentication-reader", "metrics-server-auth-reader", "kube-system"
-)
+READER = Role("system:metrics-server", "reader", verbs=("list", "watch"), resources=("nodes", "pods"))
+DELEGATOR = Role("system:auth-delegator", "delegator")
+AUTHENTICATION_READER = Role("extension-apiserver-authentication-reader", "auth-reader", "kube-system")
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -63,40 +56,26 @@ def hint(err: ApiserverError, verb: str, need: Need) -> str:
     """What to do about a 401 or a 403."""
     if err.status == 401:
         return _UNKNOWN_CREDENTIALS
-    us = who(err) or _ACCOUNTS + _ACCOUNT
-    if us == _NOBODY:
+    us = who(err) or _US
+    if us == NOBODY:
         return "no credentials were shown to kube-apiserver: the kubeconfig's user has neither token nor certificate"
-    where = f" -n {need.role.namespace}" if need.role.namespace else ""
-    kind = "Role" if need.role.namespace else "ClusterRole"
+    role = need.role
+    where = f" -n {role.namespace}" if role.namespace else ""
     what = f"{need.resource}/{need.name}" if need.name else need.resource
     told = f"`kubectl auth can-i {verb} {what}{where} --as={shlex.quote(us)}` tells whether it is granted"
-    role = create_role(need.role)
-    if role and f'"{need.role.name}" not found' in str(err):
-        return f"the {kind} {need.role.name} that is bound does not exist; grant it: `{role}`; {told}"
-    lacking = f"; where that {kind} does not exist, first `{role}`" if role else ""
-    return f"grant it: `{create_binding(need.role, us)}`{lacking}; {told}"
+    if role.verbs and f'"{role.name}" not found' in str(err):
+        missing = create_role(role.name, role.verbs, role.resources)
+        return f"the ClusterRole {role.name} that is bound does not exist; grant it: `{missing}`; {told}"
+    return f"grant it: {' and '.join(f'`{command}`' for command in commands(role, us))}; {told}"
 
 
-def create_role(role: Role) -> str:
-    """ "" where it is built in."""
+def commands(role: Role, us: str) -> list[str]:
+    """That let `us` do what the role allows. One that is not built in is made anew: what bears its name already may
+    lack rules."""
+    name = granted_name(role.what, us)
     if not role.verbs:
-        return ""
-    verbs, resources = ",".join(role.verbs), ",".join(role.resources)
-    return f"kubectl create clusterrole {role.name} --verb={verbs} --resource={resources}"
-
-
-def create_binding(role: Role, us: str) -> str:
-    if role.namespace:
-        start = f"kubectl -n {role.namespace} create rolebinding"
-        kind = "role"
-    else:
-        start = "kubectl create clusterrolebinding"
-        kind = "clusterrole"
-    account = us.removeprefix(_ACCOUNTS)
-    subject = f"--user={us}" if account == us else f"--serviceaccount={account}"
-    # Where the manifests were applied their name is taken, by a binding to their own account.
-    name = role.binding if account == _ACCOUNT else f"{role.binding}:{_NO_NAME.sub(':', account)}"
-    return f"{start} {shlex.quote(name)} --{kind}={role.name} {shlex.quote(subject)}"
+        return [create_binding(name, role.name, us, role.namespace)]
+    return [create_role(name, role.verbs, role.resources), create_binding(name, name, us)]
 
 
 class Standing:

@@ -43,6 +43,11 @@ def loader_module(name: str) -> ModuleType:
     return _loaded[name]
 
 
+def remove_files() -> None:
+    """What the loaders wrote down of what kubeconfigs hold themselves. At an orderly end of the process they do it."""
+    getattr(_loaded.get("kube_config"), "_cleanup_temp_files", lambda: None)()
+
+
 def _import_alone(full_name: str) -> ModuleType:
     found = importlib.util.find_spec(_PACKAGE)
     if found is None or found.submodule_search_locations is None:

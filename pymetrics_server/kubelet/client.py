@@ -21,6 +21,7 @@ from pymetrics_server.kubelet.failure import of_exception, of_status
 from pymetrics_server.kubelet.resource import decode_resource
 from pymetrics_server.kubelet.summary import decode_summary
 from pymetrics_server.log import Logger
+from pymetrics_server.meta.grants import kubelet_cure
 from pymetrics_server.meta.objects import Node
 from pymetrics_server.meta.usage import NodeSample
 
@@ -147,7 +148,7 @@ class KubeletClient:
             detail = f"{refused.detail}; {_RESOURCE}: {err.failure.label}"
             if refused.status == err.status == 403:
                 detail += ": neither nodes/stats nor nodes/metrics may be read"
-            raise KubeletError(refused.failure, detail, status=refused.status) from err
+            raise KubeletError(refused.failure, detail, status=refused.status, cure=refused.cure) from err
         if name not in self._resource_until_ns:
             log.info(
                 "Kubelet refuses its summary, its resource metrics are read instead",
@@ -184,7 +185,10 @@ class KubeletClient:
                 try:
                     if response.status != 200:
                         words = await _read_some(response, _MAX_ERROR_BODY)
-                        raise of_status(response.status, response.reason or "", words)
+                        refusal = of_status(response.status, response.reason or "", words)
+                        if response.status == 403:
+                            refusal.cure = kubelet_cure(words.decode("utf-8", "replace")) or refusal.cure
+                        raise refusal
                     return await _read_body(response, self._settings.max_body_bytes)
                 finally:
                     response.close()  # a connection whose answer was read whole is back in the pool already

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from pymetrics_server.x509 import Pair, issue, make_ca
 log = Logger(__name__)
 
 _SELF_SIGNED_DAYS = 365
+_CERTIFICATE, _KEY = b"-----BEGIN CERTIFICATE-----", b" PRIVATE KEY-----"
 _SUBDOMAIN = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 )  # RFC 1123
@@ -54,6 +56,8 @@ class ServingCertificate(msgspec.Struct, frozen=True):
         """Made where --cert-dir holds none."""
         certificate = cls(Path(cert_dir) / "apiserver.crt", Path(cert_dir) / "apiserver.key")
         has_cert, has_key = _readable(certificate.cert_file), _readable(certificate.key_file)
+        if has_key and not has_cert:
+            has_cert = _finished(certificate)
         if has_cert != has_key:
             missing = certificate.key_file if has_cert else certificate.cert_file
             raise ConfigError(
@@ -120,19 +124,34 @@ def _proven(certificate: ServingCertificate, flags: str, failed: str = "") -> Se
         raise ConfigError(
             f"{failed}open {err.filename}: {_words(err)}: {flags} must lead to files that user {os.getuid()} can read"
         ) from err
+    if lacking := _lacking(certificate, pair):  # asked first: OpenSSL takes the two in any order
+        raise ConfigError(f"{failed}{lacking} ({flags})")
     try:
         context_of(pair)
     except PairError as err:
-        raise ConfigError(f"{failed}{_explained(certificate, pair, str(err))} ({flags})") from err
+        raise ConfigError(f"{failed}{_explained(certificate, str(err))} ({flags})") from err
     return certificate
 
 
-def _explained(certificate: ServingCertificate, pair: Pair, seen: str) -> str:
+def _lacking(certificate: ServingCertificate, pair: Pair) -> str:
+    """Which half is not where it belongs; "" where both are."""
     cert, key = certificate.cert_file, certificate.key_file
-    if b"-----BEGIN CERTIFICATE-----" not in pair.cert_pem:
+    if _CERTIFICATE not in pair.cert_pem:
+        if _KEY in pair.cert_pem:
+            return (
+                "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs "
+                f"may have been switched: {cert} holds a private key and no certificate"
+            )
         return f"tls: failed to find any PEM data in certificate input: {cert} holds no certificate in PEM"
-    if b" PRIVATE KEY-----" not in pair.key_pem:
+    if _KEY not in pair.key_pem:
+        if _CERTIFICATE in pair.key_pem:
+            return f"tls: found a certificate rather than a key in the PEM for the private key: {key} holds no private key"
         return f"tls: failed to find any PEM data in key input: {key} holds no private key in PEM"
+    return ""
+
+
+def _explained(certificate: ServingCertificate, seen: str) -> str:
+    cert, key = certificate.cert_file, certificate.key_file
     if seen == "KEY_VALUES_MISMATCH":
         return (
             f"tls: private key does not match public key: {key} is not the key of the first certificate in {cert}, "
@@ -167,7 +186,9 @@ def _specific(bind_address: str) -> list[str]:
 
 
 def _write(certificate: ServingCertificate, pair: Pair) -> None:
-    """Both or neither, as far as a file system goes: a half pair would keep the next start from going on."""
+    """Both or neither, as far as a file system goes: a half pair would keep the next start from going on. Who is
+    killed between the two renames leaves the certificate beside its key's, to be `_finished`.
+    """
     certificate.cert_file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     written = [
         (_beside(path, content, mode), path)
@@ -178,6 +199,17 @@ def _write(certificate: ServingCertificate, pair: Pair) -> None:
     ]
     for temporary, path in written:
         temporary.replace(path)
+
+
+def _finished(certificate: ServingCertificate) -> bool:
+    """Whether the certificate that is missing stood beside, of a start that was cut off, and is in its place now."""
+    path = certificate.cert_file
+    for left in sorted(path.parent.glob(f".{path.name}.*")):
+        with suppress(OSError, PairError):
+            context_of(Pair(left.read_bytes(), certificate.key_file.read_bytes()))
+            left.replace(path)
+            return True
+    return False
 
 
 def _beside(path: Path, content: bytes, mode: int) -> Path:

@@ -18,6 +18,8 @@ class Stopping:
     def __init__(self) -> None:
         self._received = False
         self._ask: Callable[[], object] | None = None
+        #: What an end at once may not leave undone; it must not wait for anything.
+        self.at_once: Callable[[], object] = lambda: None
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
@@ -42,7 +44,10 @@ class Stopping:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._received:
-            os._exit(_AT_ONCE_EXIT)
+            try:
+                self.at_once()
+            finally:
+                os._exit(_AT_ONCE_EXIT)
         self._received = True
         if self._ask is None:
             raise SystemExit(0)

@@ -1,11 +1,16 @@
 """--shutdown-send-retry-after: who is sent away while the last requests are answered, and who is not."""
 
 import asyncio
+import logging
+from collections.abc import Iterator
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import RawTestServer
 
 from pymetrics_server.api.draining import Draining
+from pymetrics_server.log import set_verbosity, verbosity
+from tests.api.world import V1BETA1, World
 
 
 @pytest.mark.parametrize(
@@ -66,6 +71,43 @@ async def test_it_is_quiet_when_nobody_has_come_for_so_long_and_at_most_so_long_
     comes = False
     await coming
     await asyncio.wait_for(waiting, 10)
+
+
+@pytest.fixture(name="_verbose")
+def _at_3() -> Iterator[None]:
+    before = verbosity()
+    set_verbosity(3)
+    yield
+    set_verbosity(before)
+
+
+@pytest.mark.usefixtures("_verbose")
+async def test_whoever_is_sent_away_is_counted_and_logged_as_everyone_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "pymetrics_server")
+    app = world.app()
+    app.draining.begin()
+    async with (
+        RawTestServer(app) as server,
+        ClientSession(base_url=server.make_url("/")) as client,
+        client.get(f"{V1BETA1}/nodes", headers={"Audit-Id": "abc"}) as response,
+    ):
+        assert response.status == 429
+    labels = {
+        "code": "429",
+        "component": "apiserver",
+        "dry_run": "",
+        "group": "metrics.k8s.io",
+        "resource": "nodes",
+        "scope": "cluster",
+        "subresource": "",
+        "verb": "LIST",
+        "version": "v1beta1",
+    }
+    assert world.value("apiserver_request_total", labels) == 1
+    (line,) = [vars(r)["kv"] for r in caplog.records if r.getMessage() == "HTTP"]
+    assert (line["resp"], line["audit-ID"], line["URI"]) == (429, "abc", f"{V1BETA1}/nodes")
 
 
 def test_answers_end_their_connections_once_it_leaves() -> None:

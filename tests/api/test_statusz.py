@@ -80,6 +80,13 @@ async def test_the_text_tells_what_runs_and_how_each_node_answers() -> None:
     assert body(reply).decode() == golden("statusz.txt")
 
 
+async def test_a_cure_that_fits_a_node_is_told_in_place_of_the_failure_s_own() -> None:
+    state = ScrapeState(failing_since_ns=1, failure=FailureClass.FORBIDDEN, cure="grant it to monitoring:ms")
+    found = await node_rows([NodeScrape("node-a", "summary", state)], Usage(), 100 * S, NOW_S * S)
+    told = body(statusz_reply(msgspec.structs.replace(FACTS, rows=found), TEXT, ":")).decode()
+    assert "; grant it to monitoring:ms\n" in told
+
+
 async def test_failing_nodes_stand_first_then_those_that_never_answered() -> None:
     assert [row.node for row in await rows()] == ["node-e", "node-d", "node-c", "node-a", "node-b"]
 

@@ -238,6 +238,22 @@ def test_cert_manager_is_told_what_to_make_and_where_to_put_its_ca() -> None:
         assert registered["spec"].keys().isdisjoint({"caBundle", "insecureSkipTLSVerify"})
 
 
+def test_kube_apiserver_is_never_told_to_skip_the_proof_that_cert_manager_brings() -> None:
+    """kube-apiserver takes no CA bundle where it skips the proof, and to skip it is the default."""
+    for registered in of_kind(rendered("--set=tls.type=cert-manager"), "APIService"):
+        assert "cert-manager.io/inject-ca-from" in registered["metadata"]["annotations"]
+        assert "insecureSkipTLSVerify" not in registered["spec"]
+
+
+def test_without_its_injector_cert_manager_leaves_the_choice_between_skipping_and_a_bundle() -> None:
+    given = ("--set=tls.type=cert-manager", "--set=tls.certManager.addInjectorAnnotations=false", "--set=apiService.caBundle=pem")  # fmt: skip
+    for skips in (True, False):
+        objects = rendered(*given, f"--set=apiService.insecureSkipTLSVerify={str(skips).lower()}")
+        for registered in of_kind(objects, "APIService"):
+            assert ("insecureSkipTLSVerify" in registered["spec"]) is skips
+            assert ("caBundle" in registered["spec"]) is not skips
+
+
 def test_an_issuer_that_is_there_is_used() -> None:
     objects = rendered(values=[values_file("existing-issuer")])
     issuer = {"group": "cert-manager.io", "kind": "ClusterIssuer", "name": "ours"}

@@ -103,6 +103,30 @@ async def test_a_token_file_that_was_rotated_is_taken_up_within_two_seconds(
     assert await credentials.bearer_token() == "three"
 
 
+async def test_a_token_file_with_a_line_break_inside_is_refused_at_first_and_passed_over_later(
+    clock: ImpatientClock,
+    write_kubeconfig: WriteKubeconfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = tmp_path / "token"
+    path = write_kubeconfig("https://127.0.0.1:1", {"tokenFile": "token"}, {"insecure-skip-tls-verify": True})
+    for content in (b"se\ncret", b"se\x00cret", b"se\x7fcret", b"secret\xff"):
+        file.write_bytes(content)
+        with pytest.raises(ConfigError, match=f"token file {file} holds ") as raised:
+            await load(path, clock=clock)
+        assert "cret" not in str(raised.value)
+    file.write_text("good\n")
+    credentials = await load(path, clock=clock)
+    file.write_text("se\r\ncret")
+    for _ in range(3):
+        clock.ahead_s += 2
+        assert await credentials.bearer_token() == "good"
+    (record,) = [r for r in caplog.records if "Cannot renew" in r.getMessage()]
+    assert f"token file {file} holds a line break" in str(vars(record))
+    assert "cret" not in str(vars(record))
+
+
 async def test_a_refused_token_is_read_again_at_once(
     server: FakeApiserver, clock: ImpatientClock, write_kubeconfig: WriteKubeconfig, tmp_path: Path
 ) -> None:
@@ -205,8 +229,55 @@ async def test_an_exec_plugin_may_answer_with_a_client_certificate(
 async def test_a_plugin_that_fails_is_named(write_kubeconfig: WriteKubeconfig, tmp_path: Path) -> None:
     user = plugin(tmp_path, "raise SystemExit('not logged in')")
     path = write_kubeconfig("https://127.0.0.1:1", user, {"insecure-skip-tls-verify": True})
-    with pytest.raises(ConfigError, match=r"kubeconfig: exec: process returned 1\. not logged in"):
+    said = rf"kubeconfig: exec: executable {tmp_path}/\./plugin failed with exit code 1\. not logged in"
+    with pytest.raises(ConfigError, match=said):
         await load(path)
+
+
+@pytest.mark.parametrize("command", ["no-such-plugin", "./no-such-plugin"])
+async def test_a_plugin_that_is_not_there_is_no_missing_kubeconfig(
+    write_kubeconfig: WriteKubeconfig, tmp_path: Path, command: str
+) -> None:
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command}}
+    path = write_kubeconfig("https://127.0.0.1:1", user, {"insecure-skip-tls-verify": True})
+    with pytest.raises(ConfigError, match=r"exec: executable .*no-such-plugin not found$"):
+        await load(path)
+
+
+async def test_a_plugin_that_may_not_be_run_is_told_apart_from_one_that_is_not_there(
+    write_kubeconfig: WriteKubeconfig, tmp_path: Path
+) -> None:
+    user = plugin(tmp_path, "")
+    (tmp_path / "plugin").chmod(0o644)
+    path = write_kubeconfig("https://127.0.0.1:1", user, {"insecure-skip-tls-verify": True})
+    with pytest.raises(ConfigError, match=r"exec: executable .*plugin: permission denied$"):
+        await load(path)
+
+
+async def test_a_token_that_a_plugin_issues_with_a_line_break_is_refused_and_the_last_one_kept(
+    clock: ImpatientClock,
+    write_kubeconfig: WriteKubeconfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    user = plugin(
+        tmp_path,
+        "import datetime as d\n"
+        "ends = d.datetime.now(d.timezone.utc) + d.timedelta(minutes=15)\n"
+        "token = 'good' if runs == 1 else 'se\\ncret'\n"
+        "status = {'token': token, 'expirationTimestamp': ends.strftime('%Y-%m-%dT%H:%M:%SZ')}",
+    )
+    path = write_kubeconfig("https://127.0.0.1:1", user, {"insecure-skip-tls-verify": True})
+    credentials = await load(path, clock=clock)
+    for _ in range(2):
+        clock.ahead_s += 1000
+        assert await credentials.bearer_token() == "good"
+    (record,) = [r for r in caplog.records if "Cannot renew" in r.getMessage()]
+    assert "line break" in str(vars(record))
+    assert "cret" not in str(vars(record))
+    with pytest.raises(ConfigError, match="the token that was issued holds a line break") as raised:
+        await load(path, clock=clock)
+    assert "cret" not in str(raised.value)
 
 
 async def test_basic_authentication_is_sent_but_is_no_bearer_token(
@@ -342,6 +413,86 @@ async def test_a_broken_kubeconfig_is_explained_in_one_sentence(tmp_path: Path, 
         await load(str(path))
     assert said.replace("{dir}", str(tmp_path)) in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+_NO_STRINGS = ("123", "[secret]", "{secret: x}", "2020-01-01", "true")
+_MISTYPED = [
+    *(("cluster", "insecure-skip-tls-verify", v, "true or false") for v in ("'false'", "'true'", "0", "[]")),
+    *(
+        (kind, key, value, "a string")
+        for kind, keys in {
+            "cluster": (
+                "server",
+                "certificate-authority",
+                "certificate-authority-data",
+                "tls-server-name",
+                "proxy-url",
+            ),
+            "user": (
+                "token",
+                "tokenFile",
+                "client-certificate",
+                "client-certificate-data",
+                "client-key",
+                "client-key-data",
+                "username",
+                "password",
+            ),
+        }.items()
+        for key in keys
+        for value in _NO_STRINGS
+    ),
+    *(("user", key, value, "a mapping") for key in ("exec", "auth-provider") for value in ("secret", "[secret]")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "key", "value", "must_be"), _MISTYPED)
+async def test_a_value_of_the_wrong_type_is_named_and_never_believed_or_shown(
+    tmp_path: Path, kind: str, key: str, value: str, must_be: str
+) -> None:
+    """A string is true, "false" as well."""
+    given = {"cluster": "server: 'https://127.0.0.1:1', ", "user": ""}
+    if key == "server":
+        given["cluster"] = ""
+    given[kind] += f"{key}: {value}"
+    path = tmp_path / "config"
+    path.write_text(
+        f"{CONTEXT}clusters: [{{name: c, cluster: {{{given['cluster']}}}}}]\nusers: [{{name: u, user: {{{given['user']}}}}}]\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        await load(str(path), prefix="")
+    assert str(raised.value) == (
+        f'error loading config file "{path}": {kind} "{kind[0]}": {key} must be {must_be}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("current-context: 1", "current-context must be a string"),
+        ("current-context: x\ncontexts: [{name: x, context: c}]", 'context of "x" must be a mapping'),
+        (
+            "current-context: x\ncontexts: [{name: x, context: {cluster: 1}}]",
+            'context "x": cluster must be a string',
+        ),
+        (CONTEXT + "clusters: [{name: c, cluster: [a]}]", 'cluster of "c" must be a mapping'),
+        (CONTEXT + CLUSTER % "" + "users: [{name: u, user: [a]}]", 'user of "u" must be a mapping'),
+        (CONTEXT + CLUSTER % "" + "users: [{name: u, user: {exec: {command: 1}}}]", "exec: command must be a string"),
+        (CONTEXT + CLUSTER % "" + "users: [{name: u, user: {exec: {command: c, args: a}}}]", "exec: args must be a list"),
+        (
+            CONTEXT + CLUSTER % "" + "users: [{name: u, user: {token: \"a\\nb\"}}]",
+            "token holds a line break or another control character",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_kubeconfig_of_another_shape_is_refused_as_it_is_read(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        await load(str(path), prefix="")
+    assert str(raised.value) == f'error loading config file "{path}": {said}'
 
 
 def test_the_loaders_come_without_the_generated_models() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -19,13 +20,13 @@ from pymetrics_server.cluster.grants import (
     READER,
     Need,
     Role,
-    create_binding,
-    create_role,
+    commands,
     hint,
 )
 from pymetrics_server.cluster.informer import NodeInformer, PodInformer, node_informer, pod_informer
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ApiserverError, FailureClass
+from pymetrics_server.meta.grants import kubelet_cure
 from pymetrics_server.meta.identity import Attributes, UserInfo
 from pymetrics_server.standin.cluster import StandinCluster
 from tests.cluster.waiting import until
@@ -33,18 +34,21 @@ from tests.fakes.apiserver import FakeApiserver
 from tests.integration.kubectls import INSTALLED, Kubectl
 
 US = "system:serviceaccount:kube-system:metrics-server"
+OURS = "kube-system:metrics-server"
+ROLE_READER = f"kubectl create clusterrole system:metrics-server:granted-reader:{OURS} --verb=list,watch --resource=nodes,pods"
 BIND_READER = (
-    "kubectl create clusterrolebinding system:metrics-server --clusterrole=system:metrics-server "
-    "--serviceaccount=kube-system:metrics-server"
+    f"kubectl create clusterrolebinding system:metrics-server:granted-reader:{OURS} "
+    f"--clusterrole=system:metrics-server:granted-reader:{OURS} --serviceaccount={OURS}"
 )
 BIND_DELEGATOR = (
-    "kubectl create clusterrolebinding metrics-server:system:auth-delegator "
-    "--clusterrole=system:auth-delegator --serviceaccount=kube-system:metrics-server"
+    f"kubectl create clusterrolebinding system:metrics-server:granted-delegator:{OURS} "
+    f"--clusterrole=system:auth-delegator --serviceaccount={OURS}"
 )
 BIND_AUTHENTICATION_READER = (
-    "kubectl -n kube-system create rolebinding metrics-server-auth-reader "
-    "--role=extension-apiserver-authentication-reader --serviceaccount=kube-system:metrics-server"
+    f"kubectl -n kube-system create rolebinding system:metrics-server:granted-auth-reader:{OURS} "
+    f"--role=extension-apiserver-authentication-reader --serviceaccount={OURS}"
 )
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 
 
 @asynccontextmanager
@@ -64,6 +68,14 @@ def forbidden(verb: str, resource: str, who: str = US) -> str:
 
 def refusal(who: str = US, more: str = "") -> ApiserverError:
     return ApiserverError(forbidden("list", "nodes", who) + more, 403)
+
+
+def refused_by_kubelet(user: str) -> str:
+    return f"Forbidden (user={user}, verb=get, resource=nodes, subresource(s)=[stats])\n"
+
+
+def quoted(text: str) -> list[str]:
+    return [part for part in text.split("`") if part.startswith("kubectl create")]
 
 
 def said(caplog: pytest.LogCaptureFixture, level: int) -> list[dict[str, Any]]:
@@ -101,7 +113,7 @@ async def test_a_refused_list_is_told_once_with_its_command_and_once_when_it_is_
     server.refuse(path, 403, forbidden("list", resource), times=4)
     async with running(reflected):
         await until(lambda: reflected.last_error)
-        assert command in reflected.last_hint  # what /readyz gives as its reason
+        assert f"`{command}`" in reflected.last_hint  # what /readyz gives as its reason
         await until(lambda: server.watchers(path))
         await until(lambda: not reflected.last_error)
     (line,) = said(caplog, logging.ERROR)
@@ -180,7 +192,13 @@ def test_a_role_that_is_bound_and_missing_is_created_and_not_bound_again() -> No
     assert "create clusterrolebinding" not in told
 
 
-@pytest.mark.parametrize("text", [*(f.cure for f in FailureClass), *(
+def test_a_rule_that_is_missing_is_granted_by_a_role_of_its_own_and_its_binding() -> None:
+    told = hint(refusal(), "list", Need("nodes", READER))
+    assert f"`{ROLE_READER}` and `{BIND_READER}`" in told
+    assert f"`kubectl auth can-i list nodes --as={US}`" in told
+
+
+@pytest.mark.parametrize("text", [*(f.cure for f in FailureClass), kubelet_cure(refused_by_kubelet(US)), *(
     hint(refusal(), "list", Need("nodes", role)) for role in (READER, DELEGATOR, AUTHENTICATION_READER)
 )])  # fmt: skip
 def test_nothing_told_grants_more_than_is_needed(text: str) -> None:
@@ -219,29 +237,39 @@ def dry_run(kubectl: Kubectl, command: str, home: Path) -> dict[str, Any]:
 def test_the_binding_that_is_suggested_binds_that_role_to_us_alone(
     kubectl: Kubectl, tmp_path: Path, role: Role, who: str, subject: dict[str, str]
 ) -> None:
-    made = dry_run(kubectl, create_binding(role, who), tmp_path)
+    made = dry_run(kubectl, commands(role, who)[-1], tmp_path)
     kind = "Role" if role.namespace else "ClusterRole"
+    bound = made["metadata"]["name"] if role.verbs else role.name
     assert made["kind"] == f"{kind}Binding"
     assert made["metadata"].get("namespace", "") == role.namespace
-    assert made["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role.name}
+    assert made["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": bound}
     assert made["subjects"] == [subject]
     assert not {"/", "%"} & set(made["metadata"]["name"])
-    assert (made["metadata"]["name"] == role.binding) is (who == US)  # as the manifests call it
+
+
+def test_what_is_suggested_creates_nothing_that_the_manifests_have_created() -> None:
+    taken = {
+        document["metadata"]["name"]
+        for document in yaml.safe_load_all((MANIFESTS / "components.yaml").read_text())
+    }
+    every = [c for role in (READER, DELEGATOR, AUTHENTICATION_READER) for c in commands(role, US)]
+    every += quoted(kubelet_cure(refused_by_kubelet(US)))
+    created = [re.findall(r"create (\w+) (\S+)", command)[0] for command in every]
+    assert len(set(created)) == len(every)
+    assert not taken & {name for _, name in created}
+    assert "system:metrics-server" in taken
 
 
 async def test_the_roles_that_are_suggested_grant_exactly_what_is_missing(
     kubectl: Kubectl, tmp_path: Path
 ) -> None:
     """kubectl asks the cluster which resources there are."""
-    kubelets, bind_kubelets = [
-        part for part in FailureClass.FORBIDDEN.cure.split("`") if part.startswith("kubectl")
-    ]
+    kubelets, bind_kubelets = quoted(kubelet_cure(refused_by_kubelet(US)))
     async with StandinCluster(tmp_path, 1, host=False) as cluster:
         asking = Kubectl(str(INSTALLED), cluster.admin_kubeconfig, tmp_path)
-        reader = await asyncio.to_thread(dry_run, asking, create_role(READER), tmp_path)
+        reader = await asyncio.to_thread(dry_run, asking, commands(READER, US)[0], tmp_path)
         of_kubelets = await asyncio.to_thread(dry_run, asking, kubelets, tmp_path)
     bound = dry_run(kubectl, bind_kubelets, tmp_path)
-    assert reader["metadata"]["name"] == "system:metrics-server"
     assert reader["rules"] == [
         {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list", "watch"]}
     ]

@@ -179,7 +179,8 @@ async def test_missing_rights_are_told_with_the_command_that_grants_them_and_aga
     tmp_path: Path,
 ) -> None:
     bind = (
-        "kubectl create clusterrolebinding system:metrics-server --clusterrole=system:metrics-server "
+        "kubectl create clusterrolebinding system:metrics-server:granted-reader:kube-system:metrics-server "
+        "--clusterrole=system:metrics-server:granted-reader:kube-system:metrics-server "
         "--serviceaccount=kube-system:metrics-server"
     )
     cluster = StandinCluster(tmp_path, 1, host=False)

@@ -484,3 +484,15 @@ async def test_a_failed_scrape_leaves_the_next_one_unharmed() -> None:
     async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port) as client:
         assert (await failure_of(client)).failure is FailureClass.DISCONNECTED
         assert (await client.scrape(node())).node is not None
+
+
+@pytest.mark.parametrize("endpoint", ["auto", "summary"])
+async def test_a_refusal_is_cured_for_the_account_that_the_kubelet_names(endpoint: Endpoint) -> None:
+    said = b"Forbidden (user=system:serviceaccount:monitoring:ms, verb=get, resource=nodes, subresource(s)=[stats])"
+    answer = reply(said, "403 Forbidden")
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port, endpoint=endpoint) as client:
+        err = await failure_of(client)
+    assert err.failure is FailureClass.FORBIDDEN
+    assert "--serviceaccount=monitoring:ms`" in err.cure
+    assert (await failure_with(reply(b"no", "403 Forbidden"))).cure == FailureClass.FORBIDDEN.cure
+    assert "this pod's ServiceAccount" in FailureClass.FORBIDDEN.cure

@@ -72,6 +72,31 @@ def test_half_a_pair_is_a_mistake(tmp_path: Path, missing: str) -> None:
     )
 
 
+@pytest.mark.parametrize("left", [".apiserver.crt.1", ".apiserver.crt.77"])
+def test_a_start_that_was_killed_between_the_two_halves_is_finished_by_the_next(
+    tmp_path: Path, left: str
+) -> None:
+    pair = made(tmp_path)
+    before = pair.read()
+    pair.cert_file.rename(
+        tmp_path / left
+    )  # what is there once the key has its place and before the certificate
+    again = made(tmp_path)
+    assert again.read() == before
+    assert again.cert_file.stat().st_mode & 0o777 == 0o644
+    assert not (tmp_path / left).exists()
+
+
+def test_a_certificate_that_was_left_is_not_put_beside_a_key_that_is_not_its_own(tmp_path: Path) -> None:
+    other, ours = made(tmp_path / "other"), made(tmp_path / "ours")
+    for content in (other.cert_file.read_bytes(), b"half a cert"):
+        (tmp_path / "ours" / ".apiserver.crt.1").write_bytes(content)
+        ours.cert_file.unlink(missing_ok=True)
+        with pytest.raises(ConfigError, match="certificate and key must be supplied as a pair"):
+            made(tmp_path / "ours")
+        assert not ours.cert_file.exists()
+
+
 def test_garbage_in_place_of_a_pair_is_a_mistake(tmp_path: Path) -> None:
     for name in ("apiserver.crt", "apiserver.key"):
         (tmp_path / name).write_text("garbage")
@@ -109,6 +134,24 @@ def test_a_key_of_another_certificate_a_missing_file_and_half_a_pair_are_mistake
     ):
         with pytest.raises(ConfigError, match=words):
             ServingCertificate.from_files(*files)
+
+
+def test_a_certificate_and_a_key_in_each_other_s_place_are_a_mistake(tmp_path: Path) -> None:
+    pair = issue(make_ca("ca", NOW_NS), "metrics", NOW_NS, server=True)
+    cert_file, key_file = write(tmp_path, pair)
+    for files, words in (
+        (
+            (key_file, cert_file),
+            "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may "
+            f"have been switched: {key_file} holds",
+        ),
+        ((cert_file, cert_file), "tls: found a certificate rather than a key in the PEM for the private key"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            ServingCertificate.from_files(*files)
+        assert str(caught.value).startswith(words)
+    with pytest.raises(ConfigError, match=r"^failed to load SNI cert and key: tls: .* switched"):
+        ServingCertificate.for_names(key_file, cert_file, [])
 
 
 def test_openssl_verifies_the_self_signed_leaf_for_localhost_strictly(tmp_path: Path) -> None:
