@@ -54,9 +54,7 @@ class _JSON:
 
     def add(self, fragments: Sequence[bytes]) -> None:
         if fragments:
-            if self._parts:
-                self._parts.append(b",")
-            self._parts.append(b",".join(fragments))
+            self._parts.append(b",".join((b"", *fragments) if self._parts else fragments))
 
     def finish(self, head: Head) -> Reply:
         if not self._parts:

@@ -74,7 +74,10 @@ def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
     gathered: list[bytes] = []
     gathered_bytes = 0
     for part in parts:
-        if not gathered and _WORTH_A_WRITE_BYTES <= len(part) <= CHUNK_BYTES:
+        if _WORTH_A_WRITE_BYTES <= len(part) <= CHUNK_BYTES:
+            if gathered:
+                yield b"".join(gathered)
+                gathered, gathered_bytes = [], 0
             yield part
             continue
         for start in range(0, len(part), CHUNK_BYTES):
