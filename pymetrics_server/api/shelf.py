@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
 from pymetrics_server.meta.usage import NEVER, Validity
 
 _LABELS_INDEXED = 8  # keys, of a namespace: an autoscaler asks by one or two
@@ -31,15 +33,16 @@ O = TypeVar("O", bound=Listed)  # noqa: E741  the object: Node or PodMeta
 U = TypeVar("U", bound=Stamped)  # its usage
 
 
-class Entry(Generic[O, U]):
+class Entry(msgspec.Struct, Generic[O, U], eq=False, gc=False):
     """One object. What is known, and the bytes, hold while `validity` does; bytes are None until they are made."""
 
-    __slots__ = ("json", "known", "object", "protobuf", "row", "stamp_ns", "validity")
-
-    def __init__(self, found: O) -> None:
-        self.object = found
-        self.validity = NEVER
-        self._know(None)
+    object: O
+    validity: Validity = NEVER
+    known: U | None = None
+    stamp_ns: int = 0
+    json: bytes | None = None  # the item of a list
+    protobuf: bytes | None = None
+    row: bytes | None = None  # of a v1 Table, with the object's metadata
 
     @property
     def usage(self) -> U:
@@ -50,15 +53,10 @@ class Entry(Generic[O, U]):
 
     def take(self, usage: U | None, validity: Validity) -> None:
         if usage is not self.known:
-            self._know(usage)
+            self.known = usage
+            self.stamp_ns = 0 if usage is None else usage.timestamp_ns
+            self.json = self.protobuf = self.row = None
         self.validity = NEVER if usage is None else validity
-
-    def _know(self, usage: U | None) -> None:
-        self.known = usage
-        self.stamp_ns = 0 if usage is None else usage.timestamp_ns
-        self.json: bytes | None = None  # the item of a list
-        self.protobuf: bytes | None = None
-        self.row: bytes | None = None  # of a v1 Table, with the object's metadata
 
 
 class Shown(Generic[O, U]):

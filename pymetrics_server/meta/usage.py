@@ -29,7 +29,7 @@ class NodePoint(msgspec.Struct, frozen=True, gc=False):
     start_ns: int = 0  # boot; 0 unknown
 
 
-class PodLayout(msgspec.Struct, frozen=True):
+class PodLayout(msgspec.Struct, frozen=True, gc=False):
     """Which containers a sample's columns speak of; equal from scrape to scrape while no pod comes or goes.
 
     Containers of pods[i] are containers[first[i]:first[i + 1]]; len(first) == len(pods) + 1. Pods and, within
@@ -41,7 +41,7 @@ class PodLayout(msgspec.Struct, frozen=True):
     containers: tuple[str, ...]
 
 
-class NodeSample(msgspec.Struct, frozen=True):
+class NodeSample(msgspec.Struct, frozen=True, gc=False):
     """One kubelet's answer, decoded: the same from either endpoint. Columns are parallel to layout.containers."""
 
     stamp_ns: int  # how coarse the times are: WHOLE_SECONDS_NS or MILLISECONDS_NS
