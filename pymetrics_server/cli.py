@@ -7,8 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 
 from pymetrics_server import log as logs
-from pymetrics_server.cluster.loaders import remove_files
-from pymetrics_server.errors import ConfigError, ListenError
+from pymetrics_server.errors import ConfigError, ListenError, system_words
 from pymetrics_server.log import Logger
 from pymetrics_server.options import Options, help_text, parse, usage_text
 from pymetrics_server.serving.stopping import Stopping
@@ -54,9 +53,7 @@ def serve_from(argv: Sequence[str], serve: Serve | None = None, stopping: Stoppi
             return NO_PORT_EXIT
         if options.inert:
             log.warning("Flags without effect here were given", flags=list(options.inert))
-        stopping = stopping or Stopping()
-        stopping.at_once = remove_files
-        run(options, serve or _composition_root(), stopping)
+        run(options, serve or _composition_root(), stopping or Stopping())
     except (ConfigError, ListenError) as err:
         sys.stderr.write(f"Error: {err}\n{usage_text()}")
         return USAGE_EXIT
@@ -69,7 +66,7 @@ def _print(text: str) -> int:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as err:
-        sys.stderr.write(f"Error: cannot write to standard output: {(err.strerror or str(err)).lower()}\n")
+        sys.stderr.write(f"Error: cannot write to standard output: {system_words(err)}\n")
         os.dup2(
             os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
         )  # the interpreter tries once more as it ends

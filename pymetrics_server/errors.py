@@ -179,3 +179,8 @@ class UntrustedError(PymetricsError):
 
 class AuthorizationError(PymetricsError):
     """The message goes to the client, behind `Internal Server Error: "PATH": `."""
+
+
+def system_words(err: OSError) -> str:
+    """What the operating system says, in Go's case, without its number and the path."""
+    return (err.strerror or str(err)).lower()

@@ -56,7 +56,7 @@ class Failing(msgspec.Struct, frozen=True):
     count: int
     node: str
     detail: str
-    cure: str = ""  # where a better one is known than the failure's own
+    cure: str
 
 
 class _Tracked:
@@ -245,7 +245,7 @@ class Scraper:
             failing_since_ns=self._clock.monotonic_ns() if since_ns is None else since_ns,
             failure=failure,
             detail=detail,
-            cure="" if cure == failure.cure else cure,
+            cure=cure,
             attempts=before.attempts + 1,
         )
         self._failing[node.name] = tracked

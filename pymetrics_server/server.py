@@ -31,6 +31,7 @@ from pymetrics_server.cluster.configmap import ConfigMapWatch, RequestHeaderConf
 from pymetrics_server.cluster.connection import Connection
 from pymetrics_server.cluster.credentials import Credentials
 from pymetrics_server.cluster.informer import node_informer, pod_informer
+from pymetrics_server.cluster.loaders import remove_files
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
@@ -317,6 +318,7 @@ class Server:
 
 async def serve(options: Options, stopping: Stopping) -> None:
     """Until a signal. Raises ConfigError or ListenError before anything has started."""
+    stopping.at_once = remove_files
     async with AsyncExitStack() as closing:
         server = await Server.build(options, SystemClock(), closing)
         await server.run(stopping)
@@ -349,9 +351,6 @@ def _followed(tls: KubeletTLS) -> FollowedContext | None:
         return FollowedContext.of(tls)
     except ConfigError as err:
         failed = "unable to construct a client to connect to the kubelets: unable to construct transport"
-        cause = err.__cause__
-        if isinstance(cause, OSError) and cause.filename and cause.strerror:
-            failed += f": open {cause.filename}: {cause.strerror.lower()}"
         raise ConfigError(f"{failed}: {err}") from err
 
 

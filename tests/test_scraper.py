@@ -466,7 +466,7 @@ async def test_a_bug_in_one_scrape_is_said_once_with_its_traceback(cluster: Clus
         ((_, values),) = lines()
         assert "in broken" in str(values["traceback"])
         failure = scraper.failures()[FailureClass.INTERNAL]
-        assert failure == Failing(1, "node1", "ZeroDivisionError('a bug')")
+        assert failure == Failing(1, "node1", "ZeroDivisionError('a bug')", FailureClass.INTERNAL.cure)
 
 
 async def test_what_an_answer_lacks_is_said_at_verbosity_one(
@@ -493,8 +493,8 @@ async def test_probes_and_the_status_page_can_say_how_nodes_fail(cluster: Cluste
             scraper.upsert(node(name))
         await cluster.clock.advance(1)
         assert scraper.failures() == {
-            FailureClass.TLS_EXPIRED: Failing(3, "tls-0", "in 2000"),
-            FailureClass.DNS: Failing(1, "dns", "dns: no such host"),
+            FailureClass.TLS_EXPIRED: Failing(3, "tls-0", "in 2000", FailureClass.TLS_EXPIRED.cure),
+            FailureClass.DNS: Failing(1, "dns", "dns: no such host", FailureClass.DNS.cure),
         }
         first_tick_ns = cluster.began_ns + S // 4
         reported = {scrape.node: scrape for scrape in scraper.report()}
@@ -505,6 +505,7 @@ async def test_probes_and_the_status_page_can_say_how_nodes_fail(cluster: Cluste
             failing_since_ns=first_tick_ns,
             failure=FailureClass.DNS,
             detail="dns: no such host",
+            cure=FailureClass.DNS.cure,
             attempts=1,
         )
         scraper.remove("dns")

@@ -103,13 +103,10 @@ class Checks:
         failure, most = max(failures.items(), key=lambda item: item[1].count)
         return (
             f"no metrics to serve: {failure.label} at {most.count} of {len(self._nodes)} nodes, "
-            f"{failure.cause}; {most.cure or failure.cure}"
+            f"{failure.cause}; {most.cure}"
         )
 
 
 def _why(informer: Informer) -> str:
-    return "".join((f": {informer.last_error}" if informer.last_error else "", _behind(informer.last_hint)))
-
-
-def _behind(hint: str) -> str:
-    return f"; {hint}" if hint else ""
+    error, hint = informer.last_error, informer.last_hint
+    return (f": {error}" if error else "") + (f"; {hint}" if hint else "")

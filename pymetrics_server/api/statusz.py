@@ -143,7 +143,7 @@ def _summary(rows: Sequence[NodeRow]) -> str:
     cures = {row.failure: row.cure for row in reversed(rows)}  # of the first that fails so
     lines = [f"\nNodes: {len(rows)}, failing: {failing.total()}\n"]
     lines += [
-        f"  {failure.label} at {count}: {failure.cause}; {cures[failure] or failure.cure}\n"
+        f"  {failure.label} at {count}: {failure.cause}; {cures[failure]}\n"
         for failure, count in failing.most_common()
     ]
     return "".join(lines)

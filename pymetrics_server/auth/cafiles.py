@@ -5,7 +5,7 @@ metrics-server: `k8s.io/apiserver/pkg/server/dynamiccertificates`, the CA conten
 
 from pathlib import Path
 
-from pymetrics_server.errors import ConfigError, UntrustedError
+from pymetrics_server.errors import ConfigError, UntrustedError, system_words
 from pymetrics_server.log import Logger
 from pymetrics_server.x509 import bundle_der
 
@@ -68,5 +68,5 @@ class CaFile:
 
 def _said(err: Exception, path: str) -> str:
     if isinstance(err, OSError):
-        return f"open {path}: {(err.strerror or str(err)).lower()}"
+        return f"open {path}: {system_words(err)}"
     return str(err)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from pymetrics_server.errors import ConfigError
+from pymetrics_server.errors import ConfigError, system_words
 
 _DATA = ("certificate-authority-data", "client-certificate-data", "client-key-data")
 _WHAT = {str: "a string", bool: "true or false", dict: "a mapping", list: "a list"}
@@ -144,5 +144,5 @@ def said(err: Exception) -> str:
     if isinstance(err, ssl.SSLError):
         return _SSL_WORDS.get(err.reason or "", (err.reason or "it is no PEM").lower().replace("_", " "))
     if isinstance(err, OSError) and err.strerror:
-        return err.strerror.lower()
+        return system_words(err)
     return " ".join(str(err).split()) or type(err).__name__

@@ -6,7 +6,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymetrics_server.errors import ConfigError
+from pymetrics_server.errors import ConfigError, system_words
 from pymetrics_server.log import Logger
 
 log = Logger(__name__)
@@ -85,7 +85,7 @@ def _source(file: str, pem: bytes, what: str, folder: Path) -> tuple[str, str]:
         try:
             Path(file).read_bytes()
         except OSError as err:
-            raise ConfigError(f"cannot read the kubelets' {what} {file}: {_words(err)}") from err
+            raise ConfigError(f"open {file}: {system_words(err)}: it is to be the kubelets' {what}") from err
         return f"{what} {file}", file
     if not pem:
         return what, ""
@@ -100,7 +100,7 @@ def _words(err: OSError) -> str:
         if err.reason == "KEY_VALUES_MISMATCH":
             return "the key is not the certificate's"
         return f"it is not usable PEM ({(err.reason or str(err)).lower().replace('_', ' ')})"
-    return err.strerror or str(err)
+    return system_words(err)
 
 
 class FollowedContext(ssl.SSLContext):

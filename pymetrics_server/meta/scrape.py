@@ -12,7 +12,7 @@ class ScrapeState(msgspec.Struct, frozen=True):
     failing_since_ns: int | None = None
     failure: FailureClass | None = None
     detail: str = ""
-    cure: str = ""  # where a better one is known than the failure's own
+    cure: str = ""
     attempts: int = 0  # failed ones since it last answered
 
 

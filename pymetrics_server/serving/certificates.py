@@ -15,7 +15,7 @@ import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from pymetrics_server.errors import ConfigError
+from pymetrics_server.errors import ConfigError, system_words
 from pymetrics_server.log import Logger
 from pymetrics_server.serving.tls import PairError, context_of
 from pymetrics_server.x509 import Pair, issue, make_ca
@@ -71,7 +71,7 @@ class ServingCertificate(msgspec.Struct, frozen=True):
             except OSError as err:
                 done = "open" if certificate.cert_file.parent.is_dir() else "mkdir"
                 raise ConfigError(
-                    f"error creating self-signed certificates: {done} {cert_dir}: {_words(err)}: "
+                    f"error creating self-signed certificates: {done} {cert_dir}: {system_words(err)}: "
                     f"{cert_dir} cannot be written to; mount an emptyDir there, point --cert-dir at a writable directory, "
                     "or give --tls-cert-file and --tls-private-key-file"
                 ) from err
@@ -122,7 +122,7 @@ def _proven(certificate: ServingCertificate, flags: str, failed: str = "") -> Se
         pair = certificate.read()
     except OSError as err:
         raise ConfigError(
-            f"{failed}open {err.filename}: {_words(err)}: {flags} must lead to files that user {os.getuid()} can read"
+            f"{failed}open {err.filename}: {system_words(err)}: {flags} must lead to files that user {os.getuid()} can read"
         ) from err
     if lacking := _lacking(certificate, pair):  # asked first: OpenSSL takes the two in any order
         raise ConfigError(f"{failed}{lacking} ({flags})")
@@ -160,10 +160,6 @@ def _explained(certificate: ServingCertificate, seen: str) -> str:
     if "encrypted" in seen:
         return f"tls: failed to parse private key: {key} is encrypted; give it decrypted: `openssl pkey -in {key}`"
     return f"tls: failed to parse {cert} or {key}: {seen}"
-
-
-def _words(err: OSError) -> str:
-    return (err.strerror or str(err)).lower()
 
 
 def _readable(path: Path) -> bool:

@@ -65,14 +65,14 @@ class NodeRing:
         two of the new kind: measured from one of whole seconds to one of milliseconds a rate is off by up to 1/15.
         """
         held, self._held = self._held, None
+        changed = False
         if self._samples and sample.stamp_ns < self._samples[-1].stamp_ns:
             if held is None:
                 self._held = sample
                 self.renew_validity(until_ns)
                 return False
             changed = self._put(held, until_ns, cpu_capacity_nanocores)
-            return self._put(sample, until_ns, cpu_capacity_nanocores) or changed
-        return self._put(sample, until_ns, cpu_capacity_nanocores)
+        return self._put(sample, until_ns, cpu_capacity_nanocores) or changed
 
     def _put(self, sample: NodeSample, until_ns: int, cpu_capacity_nanocores: int) -> bool:
         samples = self._samples

@@ -29,13 +29,20 @@ SCRAPES = [
             failing_since_ns=25 * S,
             failure=FailureClass.SLOW_RESPONSE,
             detail="no whole\nanswer within 10s",
+            cure=FailureClass.SLOW_RESPONSE.cure,
             attempts=5,
         ),
     ),
     NodeScrape(
         "node-e",
         "summary",
-        ScrapeState(failing_since_ns=1, failure=FailureClass.REFUSED, detail="10.0.0.5:10250", attempts=12),
+        ScrapeState(
+            failing_since_ns=1,
+            failure=FailureClass.REFUSED,
+            detail="10.0.0.5:10250",
+            cure=FailureClass.REFUSED.cure,
+            attempts=12,
+        ),
     ),
     NodeScrape("node-c", "summary", ScrapeState()),
 ]

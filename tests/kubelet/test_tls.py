@@ -60,12 +60,12 @@ def test_a_client_certificate_may_be_data_or_files_or_one_of_each(tmp_path: Path
     [
         (
             KubeletTLS(ca_file="/no/ca.crt"),
-            "cannot read the kubelets' certificate authority /no/ca.crt: No such file or directory",
+            "open /no/ca.crt: no such file or directory: it is to be the kubelets' certificate authority",
         ),
         (KubeletTLS(ca_pem=b"rubbish"), "certificate authority given as data: it is not usable PEM"),
         (
             KubeletTLS(client_cert_file="/no/c", client_key_pem=CLIENT.key_pem),
-            "cannot read the kubelets' client certificate /no/c",
+            "open /no/c: no such file or directory: it is to be the kubelets' client certificate",
         ),
         (
             KubeletTLS(client_cert_pem=CLIENT.cert_pem),

@@ -14,22 +14,29 @@ NOW_NS = 1_790_000_000_000_000_000
 
 _PROGRAM = """
 import asyncio, os, signal, sys
+from pymetrics_server import server
 from pymetrics_server.cli import serve_from
 from pymetrics_server.cluster.credentials import load
 from pymetrics_server.serving.stopping import Stopping
 
-async def serve(options, stopping):
-    await load(sys.argv[1])
-    with stopping.gracefully(lambda: None):
-        print(*os.listdir(os.environ["TMPDIR"]), flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
-        if sys.argv[2] == "twice":
-            os.kill(os.getpid(), signal.SIGTERM)
-            await asyncio.sleep(60)
+class SoonStopped:
+    @classmethod
+    async def build(cls, options, clock, closing):
+        await load(sys.argv[1])
+        return cls()
 
+    async def run(self, stopping):
+        with stopping.gracefully(lambda: None):
+            print(*os.listdir(os.environ["TMPDIR"]), flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+            if sys.argv[2] == "twice":
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(60)
+
+server.Server = SoonStopped
 stopping = Stopping()
 with stopping.on_signals():
-    sys.exit(serve_from([], serve, stopping))
+    sys.exit(serve_from([], server.serve, stopping))
 """
 
 
