@@ -11,7 +11,7 @@
     ├── UnauthorizedError       who asks could not be proven: 401
     └── AuthorizationError      whether they may could not be found out: 500
 
-Foreign exceptions (aiohttp, ssl, OSError) are translated where they are raised: kubelet/client.py,
+Foreign exceptions (aiohttp, ssl, OSError) are translated where they are raised: kubelet/,
 cluster/, serving/. A FailureClass carries the most likely cause and the next thing to do, so that logs,
 readyz, metrics and diagnosis say the same words.
 """

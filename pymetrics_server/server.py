@@ -35,7 +35,7 @@ from pymetrics_server.cluster.loaders import remove_files
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ConfigError
 from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
-from pymetrics_server.kubelet.tls import FollowedContext, KubeletTLS
+from pymetrics_server.kubelet.tls import FollowedTLS, KubeletTLS
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.options import Options, flag_texts
@@ -77,8 +77,10 @@ class Server:
         for connection in connections.values():
             closing.push_async_callback(connection.close)
         kubelet_tls = _followed(_kubelet_tls(options, listing))
-        kubelets = KubeletClient(_kubelet_settings(options), kubelet_tls, listing.bearer_token, clock)
-        closing.push_async_callback(kubelets.close)
+        kubelets = KubeletClient(
+            _kubelet_settings(options), lambda: kubelet_tls.context, listing.bearer_token, clock
+        )
+        closing.callback(kubelets.close)
         server = cls(options, clock, certificate, connections, kubelets, kubelet_tls)
         closing.push_async_callback(server._authenticator.close)
         closing.push_async_callback(server._authorizer.close)
@@ -91,7 +93,7 @@ class Server:
         serving: ServingCertificate,
         connections: Mapping[str, Connection],
         kubelets: KubeletClient,
-        kubelet_tls: FollowedContext | None,
+        kubelet_tls: FollowedTLS,
     ) -> None:
         self._options = options
         self._clock = clock
@@ -254,10 +256,9 @@ class Server:
             ),
             "garbage": self._collect_garbage,
             "in flight": self._telemetry.publish_in_flight,
+            "kubelets' TLS": self._kubelet_tls.reload_if_changed,
             "points": lambda: self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns())),
         }
-        if self._kubelet_tls is not None:
-            chores["kubelets' TLS"] = self._kubelet_tls.reload_if_changed
         failing: set[str] = set()
         while True:
             for what, chore in chores.items():
@@ -346,9 +347,9 @@ def _secure_listener(certificate: ServingCertificate, options: Options) -> Secur
     )
 
 
-def _followed(tls: KubeletTLS) -> FollowedContext | None:
+def _followed(tls: KubeletTLS) -> FollowedTLS:
     try:
-        return FollowedContext.of(tls)
+        return FollowedTLS(tls)
     except ConfigError as err:
         failed = "unable to construct a client to connect to the kubelets: unable to construct transport"
         raise ConfigError(f"{failed}: {err}") from err

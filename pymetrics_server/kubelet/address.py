@@ -50,7 +50,7 @@ def _usable(address_type: str, address: str) -> bool:
     if address_type not in _IP_TYPES and _HOSTNAME.fullmatch(address):
         return True
     try:
-        ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return True
+    return not (ip.version == 6 and ip.scope_id)  # names an interface of the node's, and may hold anything

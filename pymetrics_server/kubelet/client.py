@@ -6,18 +6,16 @@ Whatever goes wrong leaves as one KubeletError. Which endpoint a node answers is
 import asyncio
 import ssl
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-import aiohttp
-from multidict import istr
-from yarl import URL
 
 from pymetrics_server.clock import Clock
 from pymetrics_server.errors import DecodeError, FailureClass, KubeletError
 from pymetrics_server.kubelet.address import address_of, host_port, path_of, port_of
-from pymetrics_server.kubelet.failure import of_exception, of_status
+from pymetrics_server.kubelet.answer import Answer
+from pymetrics_server.kubelet.connection import KubeletConnection
+from pymetrics_server.kubelet.failure import of_status
 from pymetrics_server.kubelet.resource import decode_resource
 from pymetrics_server.kubelet.summary import decode_summary
 from pymetrics_server.log import Logger
@@ -34,12 +32,11 @@ _RESOURCE = "/metrics/resource"
 _FAULTS_OF_A_SUMMARY = 3
 _SUMMARY_AGAIN_NS = 600 * 1_000_000_000
 _CONNECT_SHARE = 0.9  # of the request's time: a connection not made by then has a name of its own
-_KEEPALIVE_S = 300.0  # kubelets close idle connections after 90 s; longer than any resolution in use
-_DNS_CACHE_S = 60
-_MAX_ERROR_BODY = 4096
+_KEPT_S = 90.0  # as the original: what lies between may forget a connection that rests
 _MiB = 1 << 20
 
 Token = Callable[[], Awaitable[str | None]]
+TLS = Callable[[], ssl.SSLContext | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,27 +56,27 @@ class _Target:
     """Where one Node object is asked; made again when the Node changes."""
 
     node: Node
-    summary: URL
-    resource: URL
+    address: tuple[str, int]
+    summary: bytes  # the request up to where credentials stand
+    resource: bytes
     annotated: bool
 
 
 class KubeletClient:
     """`scrape` may run for many nodes at once: the bound on that is the caller's."""
 
-    def __init__(
-        self, settings: KubeletSettings, ssl_context: ssl.SSLContext | None, token: Token, clock: Clock
-    ) -> None:
+    def __init__(self, settings: KubeletSettings, tls: TLS, token: Token, clock: Clock) -> None:
+        """`tls` is asked at each scrape: a connection made under another context is not used any more."""
         self._settings = settings
-        self._ssl_context = ssl_context
+        self._tls = tls
         self._token = token
         self._clock = clock
         self._timeout_s = settings.request_timeout_ns / 1e9
-        self._session: aiohttp.ClientSession | None = None
+        self._kept: dict[str, KubeletConnection] = {}  # by node, while nobody asks over it
         self._targets: dict[str, _Target] = {}
         self._resource_until_ns: dict[str, int] = {}  # by node: monotonic time to try the summary again
         self._faults: dict[str, int] = {}  # by node: 5xx of its summary, one after the other
-        self._authorization: tuple[str, Mapping[istr, str]] = ("", {})
+        self._authorization: tuple[str, bytes] = ("", b"")
 
     async def scrape(self, node: Node) -> NodeSample:
         """Raises KubeletError, and nothing else but cancellation."""
@@ -93,7 +90,7 @@ class KubeletClient:
                     self._summary_next(node.name)
                 raise
         try:
-            body = await self._get(target.summary, deadline_s)
+            body = await self._get(target, target.summary, deadline_s)
         except KubeletError as err:
             if self._settings.endpoint != "auto" or not self._refuses(node.name, err):
                 raise
@@ -119,10 +116,13 @@ class KubeletClient:
         self._targets.pop(node_name, None)
         self._resource_until_ns.pop(node_name, None)
         self._faults.pop(node_name, None)
+        if (connection := self._kept.pop(node_name, None)) is not None:
+            connection.close()
 
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def close(self) -> None:
+        """For good."""
+        for name in tuple(self._targets):
+            self.forget(name)
 
     def _summary_next(self, node_name: str) -> None:
         """What was refused once may have come back; that it was refused stays known until it answers."""
@@ -131,7 +131,7 @@ class KubeletClient:
 
     async def _scrape_resource(self, target: _Target, deadline_s: float) -> NodeSample:
         asked_ns = self._clock.now_ns()
-        return decode_resource(await self._get(target.resource, deadline_s), asked_ns)
+        return decode_resource(await self._get(target, target.resource, deadline_s), asked_ns)
 
     def _refuses(self, node_name: str, err: KubeletError) -> bool:
         """A kubelet that fails now and then is one that fails: only from the third time on end is it its summary."""
@@ -166,109 +166,107 @@ class KubeletClient:
 
     def _resolve(self, node: Node) -> _Target:
         settings = self._settings
-        address = address_of(node, settings.preferred_address_types)
+        host = address_of(node, settings.preferred_address_types)
         port = port_of(node, settings.port, settings.use_node_status_port)
-        base = f"{'http' if settings.completely_insecure else 'https'}://{host_port(address, port)}"
         annotated = path_of(node)
-        try:
-            summary = URL(base + _SUMMARY, encoded=True)
-            resource = URL(base + (annotated or _RESOURCE), encoded=True)
-        except ValueError as err:
-            raise KubeletError(FailureClass.NO_ADDRESS, f"{base} is no URL: {err}") from err
-        return _Target(node, summary, resource, bool(annotated))
 
-    async def _get(self, url: URL, deadline_s: float) -> bytes:
-        headers = await self._credentials()
+        def request(path: str) -> bytes:
+            return (
+                f"GET {path} HTTP/1.1\r\nHost: {host_port(host, port)}\r\nUser-Agent: {settings.user_agent}\r\n"
+                "Accept-Encoding: gzip\r\n"
+            ).encode()
+
+        return _Target(
+            node, (host, port), request(_SUMMARY), request(annotated or _RESOURCE), bool(annotated)
+        )
+
+    async def _get(self, target: _Target, request: bytes, deadline_s: float) -> bytes:
         try:
             async with asyncio.timeout_at(deadline_s):
-                response = await self._open_session().get(url, headers=headers, allow_redirects=False)
-                try:
-                    if response.status != 200:
-                        words = await _read_some(response, _MAX_ERROR_BODY)
-                        refusal = of_status(response.status, response.reason or "", words)
-                        if response.status == 403:
-                            refusal.cure = kubelet_cure(words.decode("utf-8", "replace")) or refusal.cure
-                        raise refusal
-                    return await _read_body(response, self._settings.max_body_bytes)
-                finally:
-                    response.close()  # a connection whose answer was read whole is back in the pool already
+                answer = await self._ask(target, request + await self._credentials() + b"\r\n")
+                if answer.status == 200:
+                    return await _inflated(answer, self._settings.max_body_bytes)
         except TimeoutError as err:
-            if isinstance(err, aiohttp.ServerTimeoutError):
-                raise of_exception(err) from err
             raise KubeletError(
                 FailureClass.SLOW_RESPONSE, f"no whole answer within {self._timeout_s:g}s"
             ) from err
-        except Exception as err:
-            translated = of_exception(err)
-            if translated is err:
-                raise
-            raise translated from err
+        refusal = of_status(answer.status, answer.reason, answer.body)
+        if answer.status == 403:
+            refusal.cure = kubelet_cure(answer.body.decode("utf-8", "replace")) or refusal.cure
+        raise refusal
 
-    async def _credentials(self) -> Mapping[istr, str] | None:
+    async def _ask(self, target: _Target, request: bytes) -> Answer:
+        """Over the connection that is kept, or a new one, which is then kept."""
+        name, tls = target.node.name, self._tls()
+        connection = self._kept.pop(name, None)
+        if connection is not None:
+            if (
+                connection.address == target.address
+                and connection.tls is tls
+                and connection.rested_s < _KEPT_S
+            ):
+                try:
+                    answer = await connection.get(request, self._settings.max_body_bytes)
+                except KubeletError as err:
+                    # The kubelet may have hung up just then: that is no answer.
+                    if err.failure is not FailureClass.DISCONNECTED or connection.heard:
+                        raise
+                else:
+                    self._keep(target, connection)
+                    return answer
+            connection.close()
+        connection = await self._connect(target, tls)
+        answer = await connection.get(request, self._settings.max_body_bytes)
+        self._keep(target, connection)
+        return answer
+
+    def _keep(self, target: _Target, connection: KubeletConnection) -> None:
+        name = target.node.name
+        if self._targets.get(name) is target and name not in self._kept:
+            self._kept[name] = connection
+        else:  # the node is gone, or another one by now
+            connection.close()
+
+    async def _connect(self, target: _Target, tls: ssl.SSLContext | None) -> KubeletConnection:
+        within_s = self._timeout_s * _CONNECT_SHARE
+        try:
+            async with asyncio.timeout(within_s):
+                return await KubeletConnection.open(*target.address, tls)
+        except TimeoutError as err:
+            raise KubeletError(FailureClass.CONNECT_TIMEOUT, f"no connection within {within_s:g}s") from err
+
+    async def _credentials(self) -> bytes:
+        """A header's line."""
         if self._settings.completely_insecure:
-            return None
+            return b""
         try:
             token = await self._token()
         except Exception as err:
             raise KubeletError(FailureClass.UNAUTHENTICATED, f"no token to show: {err}") from err
         if not token:
-            return None
+            return b""
         if self._authorization[0] != token:
-            self._authorization = (token, {istr("Authorization"): f"Bearer {token}"})
+            if not (token.isascii() and token.isprintable()):
+                raise KubeletError(
+                    FailureClass.UNAUTHENTICATED, "the token is no text that a header can carry"
+                )
+            self._authorization = (token, f"Authorization: Bearer {token}\r\n".encode())
         return self._authorization[1]
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        """Made at the first scrape: aiohttp wants a running loop."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                ssl=self._ssl_context or False,
-                limit=0,
-                keepalive_timeout=_KEEPALIVE_S,
-                ttl_dns_cache=_DNS_CACHE_S,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": self._settings.user_agent, "Accept-Encoding": "gzip"},
-                skip_auto_headers=("Accept",),
-                auto_decompress=False,  # inflated here, where it is bounded
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._timeout_s * _CONNECT_SHARE, ceil_threshold=float("inf")
-                ),
-            )
-        return self._session
 
 
 def _worth_asking_elsewhere(err: KubeletError) -> bool:
     return err.status in (403, 404, 405) or err.status >= 500
 
 
-async def _read_body(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    if (response.content_length or 0) > max_bytes:
-        raise KubeletError(FailureClass.TOO_LARGE, f"Content-Length: {response.content_length}")
-    body = await _read_some(response, max_bytes + 1)
-    if len(body) > max_bytes:
-        raise KubeletError(FailureClass.TOO_LARGE, f"more than {max_bytes} bytes")
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding == "gzip":
-        return await _inflate(body, max_bytes)
-    if encoding not in ("identity", ""):
-        raise KubeletError(FailureClass.PARSE_ERROR, f"Content-Encoding: {encoding[:40]} was not asked for")
-    return body
-
-
-async def _read_some(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    """The body, or its first `max_bytes` or a little more."""
-    chunks: list[bytes] = []
-    size = 0
-    while size < max_bytes and (chunk := await response.content.readany()):
-        chunks.append(chunk)
-        size += len(chunk)
-    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
-
-
-async def _inflate(body: bytes, max_bytes: int) -> bytes:
+async def _inflated(answer: Answer, max_bytes: int) -> bytes:
     """In steps with the loop free between them, and never past `max_bytes`."""
+    body = answer.body
+    if answer.content_encoding in ("", "identity"):
+        return body
+    if answer.content_encoding != "gzip":
+        raise KubeletError(
+            FailureClass.PARSE_ERROR, f"Content-Encoding: {answer.content_encoding[:40]} was not asked for"
+        )
     inflater = zlib.decompressobj(wbits=31)
     inflated: list[bytes] = []
     size = 0

@@ -1,9 +1,7 @@
-"""Foreign exceptions of one request, translated: what aiohttp, ssl and the socket raised becomes a KubeletError."""
+"""Foreign exceptions of one request, translated: what ssl and the socket raised becomes a KubeletError."""
 
 import errno
 import ssl
-
-import aiohttp
 
 from pymetrics_server.errors import FailureClass, KubeletError
 
@@ -44,10 +42,14 @@ def of_status(status: int, reason: str, body: bytes) -> KubeletError:
     return KubeletError(failure, one_line(seen), status=status)
 
 
-def of_exception(err: Exception) -> KubeletError:
-    if isinstance(err, KubeletError):
-        return err
-    return KubeletError(_class_of(err), one_line(_words(err)))
+def of_connecting(err: OSError) -> KubeletError:
+    """Before anything was said."""
+    return KubeletError(_BY_ERRNO.get(err.errno or 0, FailureClass.UNREACHABLE), _words(err))
+
+
+def of_exchange(err: Exception) -> KubeletError:
+    """From the TLS handshake on."""
+    return KubeletError(_class_of(err), _words(err))
 
 
 def one_line(text: str) -> str:
@@ -56,50 +58,17 @@ def one_line(text: str) -> str:
 
 
 def _class_of(err: Exception) -> FailureClass:
-    origin = _origin(err)
-    if isinstance(origin, ssl.SSLCertVerificationError):
-        return _BY_VERIFY_CODE.get(origin.verify_code, FailureClass.TLS_OTHER)
-    if isinstance(origin, ssl.CertificateError):
-        return FailureClass.TLS_NAME_MISMATCH
-    if isinstance(origin, ssl.SSLError):
-        internal = "ALERT_INTERNAL_ERROR" in (origin.reason or str(origin)).upper().replace(" ", "_")
+    if isinstance(err, ssl.SSLCertVerificationError):
+        return _BY_VERIFY_CODE.get(err.verify_code, FailureClass.TLS_OTHER)
+    if isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError):
+        internal = "ALERT_INTERNAL_ERROR" in (err.reason or str(err)).upper().replace(" ", "_")
         return FailureClass.TLS_ALERT_INTERNAL if internal else FailureClass.TLS_OTHER
-    if isinstance(err, aiohttp.ClientConnectorDNSError | UnicodeError):  # the latter: no name that IDNA knows
-        return FailureClass.DNS
-    if isinstance(err, aiohttp.ConnectionTimeoutError):
-        return FailureClass.CONNECT_TIMEOUT
-    if isinstance(err, TimeoutError):
-        return FailureClass.SLOW_RESPONSE
-    if isinstance(err, aiohttp.ClientConnectorError):
-        return (
-            _BY_ERRNO.get(origin.errno or 0, FailureClass.UNREACHABLE)
-            if isinstance(origin, OSError)
-            else (FailureClass.UNREACHABLE)
-        )
-    if isinstance(err, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
-        return FailureClass.DISCONNECTED
-    return FailureClass.PARSE_ERROR  # what is left is an answer that is no HTTP
-
-
-def _origin(err: BaseException) -> BaseException:
-    """The ssl or socket error inside aiohttp's."""
-    if isinstance(err, aiohttp.ClientConnectorCertificateError):
-        return err.certificate_error
-    if isinstance(err, aiohttp.ClientConnectorError):
-        return err.os_error
-    if isinstance(err, aiohttp.ClientOSError) and isinstance(err.__cause__, OSError):
-        return err.__cause__
-    return err
+    return FailureClass.DISCONNECTED
 
 
 def _words(err: Exception) -> str:
-    origin = _origin(err)
-    if isinstance(origin, ssl.SSLCertVerificationError):
-        return origin.verify_message
-    if isinstance(origin, ssl.SSLError):
-        return (origin.reason or str(origin)).lower().replace("_", " ")
-    if isinstance(err, aiohttp.ClientResponseError):
-        return f"not HTTP: {err.message}"
-    if isinstance(origin, OSError) and origin.errno and not isinstance(err, aiohttp.ClientConnectorDNSError):
-        return origin.strerror or str(origin)
-    return str(origin) or type(err).__name__
+    if isinstance(err, ssl.SSLCertVerificationError):
+        return one_line(err.verify_message)
+    if isinstance(err, ssl.SSLError):
+        return one_line((err.reason or str(err)).lower().replace("_", " "))
+    return one_line((isinstance(err, OSError) and err.strerror) or str(err) or type(err).__name__)

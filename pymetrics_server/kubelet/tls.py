@@ -103,32 +103,14 @@ def _words(err: OSError) -> str:
     return system_words(err)
 
 
-class FollowedContext(ssl.SSLContext):
-    """Kubelets' TLS. New connections begin with what its files held when they were last looked at."""
+class FollowedTLS:
+    """Kubelets' TLS. `context` is another one as soon as its files hold another content that can be used."""
 
-    _tls: KubeletTLS
-    _seen: tuple[object, ...]
-    _current: ssl.SSLContext
-
-    @classmethod
-    def of(cls, tls: KubeletTLS) -> "FollowedContext | None":
-        """None for plain HTTP. Raises ConfigError."""
-        seen = _signature(tls)
-        if (current := client_context(tls)) is None:
-            return None
-        context = cls(ssl.PROTOCOL_TLS_CLIENT)
-        context._tls, context._seen, context._current = tls, seen, current
-        return context
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        return self._current.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+    def __init__(self, tls: KubeletTLS) -> None:
+        """Raises ConfigError."""
+        self._tls = tls
+        self._seen = _signature(tls)
+        self.context = client_context(tls)
 
     def reload_if_changed(self) -> None:
         """Files that do not belong together are left until one of them changes again, and said once."""
@@ -136,7 +118,7 @@ class FollowedContext(ssl.SSLContext):
             return
         self._seen = seen
         try:
-            self._current = client_context(self._tls) or self._current
+            self.context = client_context(self._tls)
         except ConfigError as err:
             log.error("Keeping the kubelets' TLS of before: the new files cannot be used", err)
         else:

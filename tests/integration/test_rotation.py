@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from pymetrics_server.clock import SystemClock
-from pymetrics_server.kubelet.tls import FollowedContext, KubeletTLS
+from pymetrics_server.kubelet.tls import FollowedTLS, KubeletTLS
 from pymetrics_server.meta.identity import UserInfo
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.pki import FRONT_PROXY_NAME, PairFiles, server_context
@@ -364,17 +364,14 @@ async def test_a_client_certificate_for_kubelets_is_shown_from_the_next_connecti
         for name, content in (("c.crt", first.cert_pem), ("c.key", first.key_pem))
     )
     ca_file = replaced(tmp_path / "ca.crt", ca.cert_pem)
-    context = FollowedContext.of(
-        KubeletTLS(ca_file=str(ca_file), client_cert_file=str(cert), client_key_file=str(key))
-    )
-    assert context is not None
+    tls = FollowedTLS(KubeletTLS(ca_file=str(ca_file), client_cert_file=str(cert), client_key_file=str(key)))
     server = await asyncio.start_server(
         greet, "127.0.0.1", 0, ssl=server_context(of_server, client_ca_pem=ca.cert_pem)
     )
     port = server.sockets[0].getsockname()[1]
 
     async def connect() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls.context)
         await reader.read()
         writer.close()
         with contextlib.suppress(ConnectionError, ssl.SSLError):
@@ -383,13 +380,13 @@ async def test_a_client_certificate_for_kubelets_is_shown_from_the_next_connecti
     async with server:
         await connect()
         replaced(cert, second.cert_pem)
-        context.reload_if_changed()
+        tls.reload_if_changed()
         await connect()
         replaced(key, second.key_pem)
-        context.reload_if_changed()
+        tls.reload_if_changed()
         await connect()
         assert shown == ["first", "first", "second"]
         replaced(ca_file, make_ca("another", now_ns()).cert_pem)
-        context.reload_if_changed()
+        tls.reload_if_changed()
         with pytest.raises(ssl.SSLCertVerificationError):
             await connect()

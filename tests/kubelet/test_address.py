@@ -22,7 +22,9 @@ def test_the_order_of_preferred_types_wins_over_the_order_of_addresses() -> None
     assert address_of(asked, ["ExternalIP", "Hostname", "InternalIP"]) == "n.local"
 
 
-@pytest.mark.parametrize("useless", ["", "***HIDDEN***", "xx.x.x.x", "node-a"])
+@pytest.mark.parametrize(
+    "useless", ["", "***HIDDEN***", "xx.x.x.x", "node-a", "fe80::1%eth0", "fe80::1%\r\nX-Evil: b"]
+)
 def test_an_internal_ip_that_is_no_ip_is_passed_over(useless: str) -> None:
     asked = node(("InternalIP", useless), ("InternalIP", "10.0.0.5"))
     assert address_of(asked, ["InternalIP"]) == "10.0.0.5"

@@ -66,11 +66,10 @@ async def scraper(
         max_body_bytes=max_body_bytes,
         user_agent="metrics-server/test",
     )
-    client = KubeletClient(settings, client_context(tls), current_token, clock or FakeClock())
-    try:
+    context = client_context(tls)
+    client = KubeletClient(settings, lambda: context, current_token, clock or FakeClock())
+    with contextlib.closing(client):
         yield client
-    finally:
-        await client.close()
 
 
 def node(address: str = "127.0.0.1", *, path: str = "", kind: str = "InternalIP") -> Node:
@@ -110,6 +109,103 @@ async def test_a_connection_is_used_again_for_the_next_scrape() -> None:
         for _ in range(5):
             await client.scrape(node())
     assert (len(kubelet.heads), kubelet.connections) == (5, 1)
+
+
+async def test_a_kubelet_that_hung_up_meanwhile_is_asked_over_a_new_connection() -> None:
+    hung_up = asyncio.Event()
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        await reply(SUMMARY)(path, writer)
+        await writer.drain()
+        writer.close()
+        hung_up.set()
+
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        for _ in range(3):
+            await client.scrape(node())
+            await hung_up.wait()
+            hung_up.clear()
+    assert (len(kubelet.heads), kubelet.connections) == (3, 3)
+
+
+async def test_a_kubelet_that_hangs_up_instead_of_answering_again_is_asked_once_more() -> None:
+    asked = 0
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            writer.transport.abort()
+        else:
+            await reply(SUMMARY)(path, writer)
+
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        for _ in range(2):
+            assert (await client.scrape(node())).node is not None
+    assert (asked, kubelet.connections) == (3, 2)
+
+
+async def test_a_kubelet_that_breaks_off_its_answer_is_not_asked_again_at_once() -> None:
+    asked = 0
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await (reply(SUMMARY[:9], length=99) if asked == 2 else reply(SUMMARY))(path, writer)
+
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        await client.scrape(node())
+        assert (await failure_of(client)).failure is FailureClass.DISCONNECTED
+    assert asked == 2
+
+
+async def test_a_node_that_moved_is_dialled_anew_and_one_that_went_is_hung_up_on() -> None:
+    both = server_context(issue(CA, "node", NOW_NS, hosts=["127.0.0.1", "127.0.0.2"], server=True))
+    async with serving(by_path(BOTH), both, host="0.0.0.0") as kubelet, scraper(kubelet.port) as client:
+        for _ in range(2):
+            await client.scrape(node())
+        assert kubelet.connections == 1
+        await client.scrape(node("127.0.0.2"))
+        assert kubelet.connections == 2
+        client.forget("n")
+        await client.scrape(node("127.0.0.2"))
+        assert kubelet.connections == 3
+
+
+async def test_new_trust_in_kubelets_holds_for_connections_that_are_kept() -> None:
+    contexts = [client_context(KubeletTLS(ca_pem=ca.cert_pem)) for ca in (CA, OTHER_CA)]
+
+    async def no_token() -> str | None:
+        return None
+
+    async with serving(by_path(BOTH), TRUSTED) as kubelet:
+        settings = KubeletSettings(
+            preferred_address_types=["InternalIP"],
+            port=kubelet.port,
+            use_node_status_port=False,
+            request_timeout_ns=10**10,
+        )
+        with contextlib.closing(
+            KubeletClient(settings, lambda: contexts[0], no_token, FakeClock())
+        ) as client:
+            await client.scrape(node())
+            contexts.reverse()
+            assert (await failure_of(client)).failure is FailureClass.TLS_UNKNOWN_ISSUER
+
+
+async def test_a_large_answer_comes_whole() -> None:
+    padded = SUMMARY[:-1] + b" " * 5 * MiB + SUMMARY[-1:]
+    async with serving(reply(padded), TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        for _ in range(2):
+            assert (await client.scrape(node())).node is not None
+    assert kubelet.connections == 1
+
+
+@pytest.mark.parametrize("token", ["a\r\nX-Evil: b", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
+async def test_a_token_that_is_no_header_is_not_sent(token: str) -> None:
+    async with serving(by_path(BOTH), TRUSTED) as kubelet, scraper(kubelet.port, token=token) as client:
+        assert (await failure_of(client)).failure is FailureClass.UNAUTHENTICATED
+    assert kubelet.heads == []
 
 
 async def test_a_kubelet_without_the_right_to_its_summary_is_read_from_its_resource_metrics() -> None:
@@ -444,12 +540,12 @@ async def test_a_rotated_token_is_shown_from_the_next_scrape_on() -> None:
             use_node_status_port=False,
             request_timeout_ns=10**10,
         )
-        client = KubeletClient(settings, client_context(KubeletTLS(ca_pem=CA.cert_pem)), token, FakeClock())
-        for _ in range(3):
-            await client.scrape(node())
-        with pytest.raises(KubeletError, match="no token to show"):
-            await client.scrape(node())
-        await client.close()
+        context = client_context(KubeletTLS(ca_pem=CA.cert_pem))
+        with contextlib.closing(KubeletClient(settings, lambda: context, token, FakeClock())) as client:
+            for _ in range(3):
+                await client.scrape(node())
+            with pytest.raises(KubeletError, match="no token to show"):
+                await client.scrape(node())
     shown = [
         [line for line in head.split("\r\n") if line.startswith("Authorization")] for head in kubelet.heads
     ]
