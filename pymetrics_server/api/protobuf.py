@@ -91,9 +91,14 @@ def _metadata(namespace: str, name: str, labels: Mapping[str, str], created_s: i
     """metav1.ObjectMeta as the first field of a message."""
     content = f"\n{_text(name)}\x12\0\x1a{_text(namespace)}{_METADATA_UNUSED}B{_time(created_s)}"
     for key in sorted(labels):
-        pair = f"\n{_text(key)}\x12{_text(labels[key])}"
-        content += f"Z{_varint(len(pair))}{pair}"
+        content += _label(key, labels[key])
     return f"\n{_varint(len(content))}{content}"
+
+
+@lru_cache(maxsize=8192)  # pods of one workload share theirs
+def _label(key: str, value: str) -> str:
+    pair = f"\n{_text(key)}\x12{_text(value)}"
+    return f"Z{_varint(len(pair))}{pair}"
 
 
 def _when(usage: NodeUsage | PodUsage) -> str:

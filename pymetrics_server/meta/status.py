@@ -63,18 +63,23 @@ class StatusError(Exception):
         return go_json(self.to_builtin())
 
 
+_PLAIN = bytes(byte for byte in range(128) if byte not in b"<>&")
+
+
 def go_json(value: object) -> bytes:
     """Compact, `<`, `>`, `&`, U+2028 and U+2029 escaped, a newline at the end."""
-    return _html_escaped(msgspec.json.encode(value)) + b"\n"
+    return go_escaped(msgspec.json.encode(value)) + b"\n"
 
 
 def go_json_pretty(value: object) -> bytes:
     """Indented by two spaces, escaped as go_json does, no newline at the end."""
-    return _html_escaped(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    return go_escaped(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
-def _html_escaped(encoded: bytes) -> bytes:
-    """Outside of strings JSON has none of these, so that replacing bytes is safe."""
+def go_escaped(encoded: bytes) -> bytes:
+    """JSON as Go writes it. Outside of strings JSON has none of what is escaped, so that replacing bytes is safe."""
+    if not encoded.translate(None, _PLAIN):  # nearly always
+        return encoded
     return (
         encoded.replace(b"&", b"\\u0026")
         .replace(b"<", b"\\u003c")

@@ -100,18 +100,24 @@ def measured(before: Point, last: Point, kubelet_nanocores: int) -> Rate:
     if last.start_ns < before.start_ns or last.cpu_ns < before.cpu_ns:
         return BACKWARDS
     window_ns = last.time_ns - before.time_ns
-    cpu_ns = last.cpu_ns - before.cpu_ns
+    return Rate(window_ns, nanocores_of(last.cpu_ns - before.cpu_ns, window_ns, kubelet_nanocores))
+
+
+def nanocores_of(cpu_ns: int, window_ns: int, kubelet_nanocores: int) -> int:
+    """Of a counter that grew by `cpu_ns` within `window_ns`."""
     if kubelet_nanocores > 0:
-        return Rate(window_ns, _within_stamps(kubelet_nanocores, cpu_ns, window_ns))
+        return _within_stamps(kubelet_nanocores, cpu_ns, window_ns)
     window_s = float(window_ns // _SECOND_NS) + float(window_ns % _SECOND_NS) / 1e9  # as the original has it
-    return Rate(window_ns, int(float(cpu_ns) / window_s))
+    return int(float(cpu_ns) / window_s)
 
 
 def _within_stamps(kubelet_nanocores: int, cpu_ns: int, window_ns: int) -> int:
     """The kubelet's rate, which it took with full clocks, held within what the truncated stamps allow."""
     least = -(-cpu_ns * _SECOND_NS // (window_ns + _SECOND_NS))
+    if kubelet_nanocores < least:
+        return least
     most = cpu_ns * _SECOND_NS // max(window_ns - _SECOND_NS, 1)
-    return max(min(kubelet_nanocores, most), least)
+    return kubelet_nanocores if kubelet_nanocores <= most else max(most, least)
 
 
 def _first(last: Point, kubelet_nanocores: int) -> Rate | None:

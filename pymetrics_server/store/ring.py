@@ -23,7 +23,7 @@ from pymetrics_server.meta.usage import (
     PodUsage,
     Validity,
 )
-from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, rate
+from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, nanocores_of, rate
 
 log = Logger(__name__)
 
@@ -160,25 +160,42 @@ class NodeRing:
         return NodeUsage(node.time_ns, found.window_ns, found.cpu_nanocores, node.memory_bytes)
 
     def _work_out_pod(self, ordinal: int) -> PodUsage | None:
-        newest = self._samples[-1]
+        newest, before = self._samples[-1], self._like_newest()
         timestamp_ns = window_ns = 0
         containers: list[ContainerUsage] = []
         for i in range(newest.layout.first[ordinal], newest.layout.first[ordinal + 1]):
-            last = Point(newest.time_ns[i], newest.start_ns[i], newest.cpu_ns[i])
+            time_ns, start_ns, cpu_ns = newest.time_ns[i], newest.start_ns[i], newest.cpu_ns[i]
             kubelet_nanocores = self._believed(newest.usage_nanocores[i])
-            earlier = self._earlier(ordinal, i, last)
-            found = rate(last, earlier, kubelet_nanocores, self._resolution_ns)
-            if found is None:
-                return None
             name = newest.layout.containers[i]
-            if found is BACKWARDS:
-                pod = "/".join(newest.layout.pods[ordinal])
-                log.info("Skipping container usage metric", v=2, container=name, pod=pod, node=self.name)
-                continue
-            if not containers or last.time_ns < timestamp_ns:
-                timestamp_ns, window_ns = last.time_ns, found.window_ns
-            containers.append(ContainerUsage(name, found.cpu_nanocores, newest.memory_bytes[i]))
+            if (
+                before is not None
+                and start_ns == before.start_ns[i] < before.time_ns[i] < time_ns
+                and cpu_ns >= before.cpu_ns[i]
+                and (kubelet_nanocores > 0 or time_ns - start_ns >= self._resolution_ns)
+            ):  # it ran on: what `rate` would say, without the objects that the other cases need
+                of_ns = time_ns - before.time_ns[i]
+                nanocores = nanocores_of(cpu_ns - before.cpu_ns[i], of_ns, kubelet_nanocores)
+            else:
+                last = Point(time_ns, start_ns, cpu_ns)
+                found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, self._resolution_ns)
+                if found is None:
+                    return None
+                if found is BACKWARDS:
+                    pod = "/".join(newest.layout.pods[ordinal])
+                    log.info("Skipping container usage metric", v=2, container=name, pod=pod, node=self.name)
+                    continue
+                of_ns, nanocores = found
+            if not containers or time_ns < timestamp_ns:
+                timestamp_ns, window_ns = time_ns, of_ns
+            containers.append(ContainerUsage(name, nanocores, newest.memory_bytes[i]))
         return PodUsage(timestamp_ns, window_ns, tuple(containers))
+
+    def _like_newest(self) -> NodeSample | None:
+        """The sample before the newest, where it tells of the same containers with stamps of the same kind."""
+        if len(self._samples) < 2:
+            return None
+        newest, before = self._samples[-1], self._samples[-2]
+        return before if before.layout is newest.layout and before.stamp_ns == newest.stamp_ns else None
 
     def _earlier(self, ordinal: int, i: int, last: Point) -> Iterator[Point]:
         """The points of the newest layout's container `i` before its newest, `last`; the latest first."""
@@ -202,7 +219,7 @@ class NodeRing:
         if self._samples[-1].stamp_ns != WHOLE_SECONDS_NS:
             return NO_RATE
         capacity = self._cpu_capacity_nanocores
-        return usage_nanocores if not capacity or usage_nanocores <= capacity else NO_RATE
+        return NO_RATE if capacity and usage_nanocores > capacity else usage_nanocores
 
 
 def _point(node: NodePoint) -> Point:

@@ -3,14 +3,18 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
+from pymetrics_server.api.encode import pod_fragment
 from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.nodes import Nodes as ServedNodes
 from pymetrics_server.meta.objects import Node, PodMeta
 from pymetrics_server.meta.selectors import FieldSelector, LabelSelector, parse_label_selector
-from pymetrics_server.meta.usage import PodUsage
+from pymetrics_server.meta.status import go_json
+from pymetrics_server.meta.usage import ContainerUsage, PodUsage
 from tests.api.conftest import Serve
 from tests.api.world import (
     NOW_NS,
@@ -98,6 +102,34 @@ async def test_labels_are_escaped_as_go_escapes_them(world: World, serve: Serve)
     client = await serve(world)
     body = await text(await client.get(f"{V1BETA1}/nodes/node-a"))
     assert '"labels":{"k":"\\u003ca\\u003e\\u0026\\"\\\\\\u2028\u00e9\\n"}' in body
+
+
+_anything = st.text(max_size=20)
+
+
+@given(
+    _anything.filter(bool), st.dictionaries(_anything, _anything, max_size=4), st.lists(_anything, max_size=3)
+)
+def test_whatever_stands_in_names_and_labels_the_bytes_are_what_go_writes(
+    name: str, labels: dict[str, str], containers: list[str]
+) -> None:
+    usage = PodUsage(
+        1_700_000_000 * 10**9, 15 * 10**9, tuple(ContainerUsage(each, 1_500_000, 2048) for each in containers)
+    )
+    metadata: dict[str, object] = {
+        "name": name,
+        "namespace": "ns",
+        "creationTimestamp": "2023-11-14T22:13:20Z",
+    }
+    if labels:
+        metadata["labels"] = {key: labels[key] for key in sorted(labels)}
+    expected = {
+        "metadata": metadata,
+        "timestamp": "2023-11-14T22:13:20Z",
+        "window": "15s",
+        "containers": [{"name": each, "usage": {"cpu": "1500u", "memory": "2Ki"}} for each in containers],
+    }
+    assert pod_fragment("ns", name, labels, usage, 1_700_000_000) == go_json(expected)[:-1]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymetrics_server.meta.usage import WHOLE_SECONDS_NS, ContainerUsage, NodeSample, PodUsage
+from pymetrics_server.meta.usage import (
+    MILLISECONDS_NS,
+    NO_RATE,
+    WHOLE_SECONDS_NS,
+    ContainerUsage,
+    NodeSample,
+    PodUsage,
+)
 from pymetrics_server.store import Store
+from pymetrics_server.store.rate import BACKWARDS, Point, rate
 from tests.store.samples import CORE_NS, MI, SECOND_NS, C, ns, pod, sample
 
 NOTHING = PodUsage(0, 0, ())
@@ -284,6 +292,39 @@ def test_a_pod_is_known_exactly_while_some_node_reports_it(
         for p in "xyz":
             known = store.pod_usage("ns1", p, 0) is not None
             assert known == any(p in pods for pods in reported.values())
+
+
+@given(
+    st.lists(
+        st.builds(
+            C,
+            at_s=st.integers(50, 130),
+            cpu_s=st.integers(1, 9),
+            mem_mi=st.just(4),
+            start_s=st.sampled_from([0, 60, 90, 100, None]),
+            nanocores=st.sampled_from([NO_RATE, 0, 20_000_000, CORE_NS, 3 * CORE_NS]),
+        ),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda c: c.at_s,
+    ),
+    st.sampled_from([WHOLE_SECONDS_NS, MILLISECONDS_NS]),
+)
+def test_a_pods_usage_is_what_the_rule_of_rates_says_of_its_points(series: list[C], stamp_ns: int) -> None:
+    found = stored(*[pod(stamp_ns=stamp_ns, c1=c) for c in series], capacity=2 * CORE_NS)
+    last, *earlier = [
+        Point(ns(c.at_s), 0 if c.start_s is None else ns(c.start_s), round(c.cpu_s * CORE_NS))
+        for c in reversed(series)
+    ]
+    said = series[-1].nanocores
+    believed = said if stamp_ns == WHOLE_SECONDS_NS and said <= 2 * CORE_NS else NO_RATE
+    ruled = rate(last, earlier, believed, 60 * SECOND_NS)
+    if ruled is None or ruled is BACKWARDS:
+        expected = None if ruled is None else NOTHING
+    else:
+        container = ContainerUsage("c1", ruled.cpu_nanocores, 4 * MI)
+        expected = PodUsage(last.time_ns, ruled.window_ns, (container,))
+    assert found.pod_usage("ns1", "pod1", 100) == expected
 
 
 def test_a_container_costs_less_than_600_bytes() -> None:
