@@ -79,7 +79,8 @@ class Answering:
         self.is_whole = True
 
     def answer(self) -> Answer:
-        """Once it is whole."""
+        """Once it is whole, and once."""
+        del self._parser  # which holds this: nothing is left for the garbage collector
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         return Answer(self._status, self._reason.decode("latin-1"), self._content_encoding, body)
 

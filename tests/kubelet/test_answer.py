@@ -1,5 +1,6 @@
 """Answers out of bytes: whole however they are cut, bounded, and refused where they are no HTTP."""
 
+import gc
 import http.client
 import io
 from typing import cast
@@ -93,6 +94,17 @@ def test_a_body_without_a_length_ends_with_its_connection() -> None:
     assert under_way.is_whole
     assert not under_way.keeps_alive
     assert under_way.answer() == Answer(200, "OK", "", b"abc")
+
+
+def test_an_answer_that_was_read_leaves_no_garbage() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab").answer()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
