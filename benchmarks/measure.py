@@ -56,6 +56,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cycles", type=int, default=4, help="over how many scrapes CPU is counted")
     parser.add_argument("--presence-s", type=float, default=40, help="how long nodes are looked at")
     parser.add_argument("--heavy", type=int, default=20, help="how often everything is listed")
+    parser.add_argument(
+        "--stall-s", type=float, default=5, help="how long small requests compete with lists of all"
+    )
     parser.add_argument("--wrk-s", type=int, default=5, help="of concurrent requests, in seconds; 0: none")
     parser.add_argument(
         "--repeat", type=int, default=1, help="runs of each server, of which medians are told"
@@ -177,7 +180,7 @@ def _figures(tree: Tree, port: int, fleet: Fleet, a: argparse.Namespace) -> dict
         for name, work in asked.items():
             found[name] = phases.one_by_one(client, tree, work)
         found |= phases.presence(client, a.nodes, a.presence_s)
-    found["stall"] = phases.stall(port, fleet.token, asked["get"], asked["list_all"], a.heavy // 4 + 1)
+    found["stall"] = phases.stall(port, fleet.token, asked["get"], asked["list_all"], a.stall_s)
     if a.wrk_s and phases.has_wrk():
         for name in ("hpa", "get"):
             found[name] |= phases.at_once(port, fleet.token, tree, asked[name], a.wrk_s)

@@ -24,12 +24,13 @@ _AGED_NODES = 100
 _BETWEEN_PROBES_S = 0.002
 _BETWEEN_MEMORY_READINGS_S = 0.5
 
-#: Lists everything some times, in a process of its own so that it takes no time from who probes beside it.
+#: Lists everything over and over, in a process of its own so that it takes no time from who probes beside it.
 _LISTS = """
-import http.client, ssl, sys
-port, token, path, times = int(sys.argv[1]), sys.stdin.readline().strip(), sys.argv[2], int(sys.argv[3])
+import http.client, ssl, sys, time
+port, token, path, seconds = int(sys.argv[1]), sys.stdin.readline().strip(), sys.argv[2], float(sys.argv[3])
 client = http.client.HTTPSConnection("127.0.0.1", port, context=ssl._create_unverified_context())
-for _ in range(times):
+from_s = time.monotonic()
+while time.monotonic() - from_s < seconds:
     client.request("GET", path, headers={"Authorization": f"Bearer {token}"})
     client.getresponse().read()
 """
@@ -105,12 +106,15 @@ def presence(client: Client, nodes: int, seconds: float) -> dict[str, Any]:
     return found
 
 
-def stall(port: int, token: str, small: Work, large: Work, times: int) -> dict[str, Any]:
-    """What a small request waits while another connection lists everything, as often as `times`."""
+def stall(port: int, token: str, small: Work, large: Work, seconds: float) -> dict[str, Any]:
+    """What a small request waits while another connection lists everything for so long. Both servers are asked about as
+    often: counted by lists, the faster one would have too few answers for a p99."""
     over, taken_s = threading.Event(), list[float]()
 
     def probe() -> None:
         with asking(port, token) as client:
+            for _ in range(_WARM_UP):  # the handshake is not what is waited for
+                client.get(small.path, small.accept)
             while not over.is_set():
                 from_s = time.perf_counter()
                 client.get(small.path, small.accept)
@@ -120,7 +124,7 @@ def stall(port: int, token: str, small: Work, large: Work, times: int) -> dict[s
     prober = threading.Thread(target=probe, name="prober")
     prober.start()
     try:
-        command = [sys.executable, "-c", _LISTS, str(port), large.path, str(times)]
+        command = [sys.executable, "-c", _LISTS, str(port), large.path, str(seconds)]
         subprocess.run(command, input=f"{token}\n", text=True, check=True)
     finally:
         over.set()
