@@ -35,6 +35,12 @@ class Client:
         found: list[dict[str, Any]] = json.loads(body)["items"] if status == 200 else []
         return found
 
+    def count(self, path: str) -> int:
+        """How many items a list has, by the bytes that each begins with: reading 60 MB of JSON again and again would take
+        half of the machine from whom is measured."""
+        status, body = self.get(path)
+        return body.count(b'{"metadata":{"name":') if status == 200 else 0
+
     def close(self) -> None:
         self._connection.close()
 

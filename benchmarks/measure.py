@@ -159,7 +159,7 @@ def _arrival(
             with asking(port, fleet.token) as client:
                 if not found and client.get("/readyz")[0] == 200:
                     found["ready_s"] = time.monotonic() - began_s
-                if found and len(client.items(f"{BASE}/pods")) >= a.nodes * a.pods:
+                if found and client.count(f"{BASE}/pods") >= a.nodes * a.pods:
                     found["all_pods_served_s"] = time.monotonic() - began_s
                     break
         except OSError:
