@@ -30,6 +30,9 @@ log = Logger(__name__)
 _LONGEST_TICK_S = 0.25
 _SHORTEST_TICK_S = 0.02
 _NODES_PER_TICK = 16
+#: After a scrape that failed soon, of a node that had not failed: it is asked once more within the same interval. One that
+#: goes on failing is asked in its slots only.
+_RETRY_NS = 1_000_000_000
 #: A scrape counts against the concurrency for so long. The bound is there for the rush of handshakes when
 #: everything is due at once; nodes that hang must not hold it against those that answer: with 64 at a time,
 #: 1,900 nodes may hang out a resolution of 15 s before the others are asked late.
@@ -210,11 +213,13 @@ class Scraper:
             trouble = err
         if not self._tracks(tracked):
             return
+        ended_ns = self._clock.monotonic_ns()
         if trouble is None:
             self._succeeded(tracked)
         else:
             self._failed(tracked, trouble)
-        ended_ns = self._clock.monotonic_ns()
+            if tracked.state.attempts == 1 and ended_ns - began_ns < self._resolution_ns // 4:
+                self._plan(tracked, min(tracked.due_ns, ended_ns + _RETRY_NS))
         self._round.answered(began_ns, ended_ns)
         label = tracked.state.failure.label if tracked.state.failure else ""
         self._telemetry.observe_scrape(

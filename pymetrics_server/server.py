@@ -34,12 +34,14 @@ from pymetrics_server.cluster.informer import node_informer, pod_informer
 from pymetrics_server.cluster.loaders import remove_files
 from pymetrics_server.cluster.reviews import Reviews
 from pymetrics_server.errors import ConfigError
-from pymetrics_server.kubelet.client import KubeletClient, KubeletSettings
+from pymetrics_server.kubelet.client import KubeletClient
 from pymetrics_server.kubelet.tls import FollowedTLS, KubeletTLS
+from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.selectors import parse_label_selector
 from pymetrics_server.options import Options, flag_texts
 from pymetrics_server.scraper import Scraper
+from pymetrics_server.serving import watchdog
 from pymetrics_server.serving.certificates import ServingCertificate
 from pymetrics_server.serving.limits import limits_of, open_files
 from pymetrics_server.serving.listener import SecureListener
@@ -77,10 +79,9 @@ class Server:
         for connection in connections.values():
             closing.push_async_callback(connection.close)
         kubelet_tls = _followed(_kubelet_tls(options, listing))
-        kubelets = KubeletClient(
-            _kubelet_settings(options), lambda: kubelet_tls.context, listing.bearer_token, clock
-        )
-        closing.callback(kubelets.close)
+        transport = KubeletTransport(_transport_settings(options), lambda: kubelet_tls.context, listing)
+        closing.callback(transport.close)
+        kubelets = KubeletClient(transport, options.kubelet_endpoint, clock)
         server = cls(options, clock, certificate, connections, kubelets, kubelet_tls)
         closing.push_async_callback(server._authenticator.close)
         closing.push_async_callback(server._authorizer.close)
@@ -215,6 +216,7 @@ class Server:
                 "scraper": self._scraper.run(),
                 "housekeeping": self._keep_house(),
                 "listener": self._listener.run(),
+                "watchdog": watchdog.watch(),
             }
             if self._trust_watch is not None:
                 jobs["extension-apiserver-authentication"] = self._trust_watch.run()
@@ -367,13 +369,12 @@ def _kubelet_tls(options: Options, credentials: Credentials) -> KubeletTLS:
     )
 
 
-def _kubelet_settings(options: Options) -> KubeletSettings:
-    return KubeletSettings(
+def _transport_settings(options: Options) -> TransportSettings:
+    return TransportSettings(
         preferred_address_types=options.kubelet_preferred_address_types,
         port=options.kubelet_port,
         use_node_status_port=options.kubelet_use_node_status_port,
         request_timeout_ns=options.kubelet_request_timeout_ns,
-        endpoint=options.kubelet_endpoint,
         completely_insecure=options.deprecated_kubelet_completely_insecure,
         user_agent=_USER_AGENT,
     )

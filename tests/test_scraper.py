@@ -178,8 +178,8 @@ async def test_a_scrape_is_measured_and_counted(cluster: Cluster) -> None:
     assert cluster.value(f"{family}_bucket", node="node1", le="1") == 1
     assert cluster.value(f"{family}_sum", node="node1") == 1
     assert cluster.value("metrics_server_kubelet_request_total", success="true") == 1
-    assert cluster.value("metrics_server_kubelet_request_total", success="false") == 1
-    assert cluster.value("pymetrics_server_kubelet_failures_total", reason="refused") == 1
+    assert cluster.value("metrics_server_kubelet_request_total", success="false") == 2  # asked once more
+    assert cluster.value("pymetrics_server_kubelet_failures_total", reason="refused") == 2
     assert cluster.value("metrics_server_kubelet_last_request_time_seconds", node="node1") == 1_790_000_001
 
 
@@ -385,6 +385,51 @@ async def test_a_third_of_a_large_cluster_that_hangs_leaves_the_others_on_time(c
     per_node = Counter(name for _, name in cluster.stored)
     assert len(per_node) == 1000
     assert set(per_node.values()) <= {2, 3}
+
+
+async def test_a_node_that_fails_once_is_asked_again_within_the_same_interval(cluster: Cluster) -> None:
+    """Of every fifth scrape that fails nobody sees anything."""
+    asked = 0
+
+    async def now_and_then(asked_node: Node) -> NodeSample:
+        nonlocal asked
+        asked += 1
+        if asked % 5 == 1:
+            raise KubeletError(FailureClass.SERVER_ERROR)
+        return SAMPLE
+
+    cluster.answers["node1"] = now_and_then
+    async with running(cluster.scraper()) as scraper:
+        scraper.upsert(node("node1"))
+        await cluster.clock.advance(20 * RESOLUTION_S)
+    stored = [at_s for at_s, _ in cluster.stored]
+    assert stored[0] <= 1 + 2 * TICK_S
+    assert max(b - a for a, b in pairwise(stored)) <= RESOLUTION_S * 1.125 + 1 + 2 * TICK_S
+
+
+async def test_a_node_that_goes_on_failing_is_asked_once_more_and_then_in_its_slots_only(
+    cluster: Cluster,
+) -> None:
+    cluster.answers["node1"] = failing(FailureClass.REFUSED)
+    async with running(cluster.scraper()) as scraper:
+        scraper.upsert(node("node1"))
+        await cluster.clock.advance(10 * RESOLUTION_S)
+    first, again, *slots = cluster.asked_at("node1")
+    assert again - first == pytest.approx(1, abs=2 * TICK_S)
+    assert all(b - a >= RESOLUTION_S / 2 - TICK_S for a, b in pairwise([again, *slots]))
+
+
+async def test_a_node_that_hangs_is_not_asked_more_often_for_it(cluster: Cluster) -> None:
+    async def time_out(_: Node) -> NodeSample:
+        await cluster.clock.sleep(RESOLUTION_S / 2)
+        raise KubeletError(FailureClass.SLOW_RESPONSE)
+
+    cluster.answers["node1"] = time_out
+    async with running(cluster.scraper()) as scraper:
+        scraper.upsert(node("node1"))
+        await cluster.clock.advance(10 * RESOLUTION_S)
+    gaps_s = [b - a for a, b in pairwise(cluster.asked_at("node1"))]
+    assert min(gaps_s) >= RESOLUTION_S / 2 - TICK_S
 
 
 async def test_few_nodes_of_a_large_cluster_are_asked_at_once(cluster: Cluster) -> None:

@@ -14,16 +14,20 @@ _HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _PATH_SAFE = "/$&+,:;=@-._~"
 
 
-def address_of(node: Node, preferred_types: Sequence[str]) -> str:
-    """The first usable address of the first preferred type that has one, else KubeletError(NO_ADDRESS).
+def addresses_of(node: Node, preferred_types: Sequence[str]) -> Sequence[str]:
+    """The first usable address of each preferred type, in their order; KubeletError(NO_ADDRESS) where there is none.
 
-    Cloud providers write empty addresses, and tools redact them ("***HIDDEN***"): those are passed over.
+    metrics-server asks at the first of them and nowhere else. Cloud providers write empty addresses, and tools redact
+    them ("***HIDDEN***"): those are passed over.
     """
+    found: dict[str, None] = {}
     for wanted in preferred_types:
-        for entry in node.addresses:
-            if entry.type == wanted and _usable(wanted, entry.address):
-                return entry.address
-    raise KubeletError(FailureClass.NO_ADDRESS, f"no address matched types [{' '.join(preferred_types)}]")
+        usable = (e.address for e in node.addresses if e.type == wanted and _usable(wanted, e.address))
+        if (address := next(usable, None)) is not None:
+            found[address] = None
+    if not found:
+        raise KubeletError(FailureClass.NO_ADDRESS, f"no address matched types [{' '.join(preferred_types)}]")
+    return tuple(found)
 
 
 def port_of(node: Node, default_port: int, use_node_status_port: bool) -> int:

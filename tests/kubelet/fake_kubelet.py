@@ -56,7 +56,7 @@ def server_context(pair: Pair) -> ssl.SSLContext:
 
 @contextlib.asynccontextmanager
 async def serving(
-    answer: Answer, tls: ssl.SSLContext | None, host: str = "127.0.0.1"
+    answer: Answer, tls: ssl.SSLContext | None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[FakeKubelet]:
     kubelet = FakeKubelet()
     tasks: set[asyncio.Task[None]] = set()
@@ -74,7 +74,7 @@ async def serving(
                 await writer.drain()
         writer.transport.abort()
 
-    server = await asyncio.start_server(connected, host, 0, ssl=tls)
+    server = await asyncio.start_server(connected, host, port, ssl=tls)
     kubelet.port = server.sockets[0].getsockname()[1]
     try:
         yield kubelet

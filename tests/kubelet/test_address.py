@@ -3,7 +3,7 @@
 import pytest
 
 from pymetrics_server.errors import FailureClass, KubeletError
-from pymetrics_server.kubelet.address import address_of, host_port, path_of, port_of
+from pymetrics_server.kubelet.address import addresses_of, host_port, path_of, port_of
 from pymetrics_server.meta.objects import Node, NodeAddress
 
 
@@ -18,8 +18,8 @@ def node(*addresses: tuple[str, str], port: int = 0, path: str = "") -> Node:
 
 def test_the_order_of_preferred_types_wins_over_the_order_of_addresses() -> None:
     asked = node(("Hostname", "n.local"), ("InternalIP", "10.0.0.4"), ("InternalIP", "10.0.0.5"))
-    assert address_of(asked, ["InternalIP", "Hostname"]) == "10.0.0.4"
-    assert address_of(asked, ["ExternalIP", "Hostname", "InternalIP"]) == "n.local"
+    assert addresses_of(asked, ["InternalIP", "Hostname"])[0] == "10.0.0.4"
+    assert addresses_of(asked, ["ExternalIP", "Hostname", "InternalIP"])[0] == "n.local"
 
 
 @pytest.mark.parametrize(
@@ -27,23 +27,36 @@ def test_the_order_of_preferred_types_wins_over_the_order_of_addresses() -> None
 )
 def test_an_internal_ip_that_is_no_ip_is_passed_over(useless: str) -> None:
     asked = node(("InternalIP", useless), ("InternalIP", "10.0.0.5"))
-    assert address_of(asked, ["InternalIP"]) == "10.0.0.5"
+    assert addresses_of(asked, ["InternalIP"])[0] == "10.0.0.5"
 
 
 @pytest.mark.parametrize("useless", ["", "***HIDDEN***", "a b", "evil.com/x", "evil@host", "-a", "a:80"])
 def test_a_hostname_that_is_none_is_passed_over(useless: str) -> None:
     asked = node(("Hostname", useless), ("InternalIP", "10.0.0.5"))
-    assert address_of(asked, ["Hostname", "InternalIP"]) == "10.0.0.5"
+    assert addresses_of(asked, ["Hostname", "InternalIP"])[0] == "10.0.0.5"
+
+
+def test_what_follows_is_where_a_node_is_asked_that_cannot_be_reached_there() -> None:
+    asked = node(
+        ("InternalIP", "10.0.0.4"),
+        ("InternalIP", "10.0.0.5"),
+        ("Hostname", "n.local"),
+        ("ExternalIP", "10.0.0.4"),
+    )
+    assert addresses_of(asked, ["Hostname", "InternalDNS", "InternalIP", "ExternalIP"]) == (
+        "n.local",
+        "10.0.0.4",
+    )
 
 
 def test_old_address_types_and_hostnames_that_are_ips_work() -> None:
-    assert address_of(node(("LegacyHostIP", "172.20.1.1")), ["LegacyHostIP"]) == "172.20.1.1"
-    assert address_of(node(("Hostname", "fd00::1")), ["Hostname"]) == "fd00::1"
+    assert addresses_of(node(("LegacyHostIP", "172.20.1.1")), ["LegacyHostIP"])[0] == "172.20.1.1"
+    assert addresses_of(node(("Hostname", "fd00::1")), ["Hostname"])[0] == "fd00::1"
 
 
 def test_without_an_address_the_error_lists_the_types_as_the_original_does() -> None:
     with pytest.raises(KubeletError) as raised:
-        address_of(node(("Hostname", "n")), ["InternalIP", "ExternalIP"])
+        addresses_of(node(("Hostname", "n")), ["InternalIP", "ExternalIP"])
     assert raised.value.failure is FailureClass.NO_ADDRESS
     assert raised.value.detail == "no address matched types [InternalIP ExternalIP]"
 

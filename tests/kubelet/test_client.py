@@ -8,13 +8,14 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from pymetrics_server.errors import FailureClass, KubeletError
-from pymetrics_server.kubelet.client import Endpoint, KubeletClient, KubeletSettings
+from pymetrics_server.kubelet.client import Endpoint, KubeletClient
 from pymetrics_server.kubelet.tls import KubeletTLS, client_context
+from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.meta.objects import Node, NodeAddress
 from pymetrics_server.x509 import issue, make_ca
 from tests.fakes.clock import FakeClock
@@ -40,6 +41,24 @@ FORBIDDEN = reply(b"Forbidden (user=ms, verb=get, resource=nodes, subresource=st
 MiB = 1 << 20
 
 
+class Tokens:
+    """Credentials: the first token until it is refused, then the next."""
+
+    def __init__(self, *tokens: str | None) -> None:
+        self.tokens = list(tokens)
+        self.refused: list[str | None] = []
+
+    async def bearer_token(self) -> str | None:
+        return self.tokens[0]
+
+    async def renew(self, refused: str | None) -> bool:
+        self.refused.append(refused)
+        if len(self.tokens) == 1:
+            return False
+        self.tokens.pop(0)
+        return True
+
+
 @contextlib.asynccontextmanager
 async def scraper(
     port: int,
@@ -48,28 +67,24 @@ async def scraper(
     tls: KubeletTLS = KubeletTLS(ca_pem=CA.cert_pem),  # noqa: B008  frozen
     timeout_s: float = 10,
     token: str | None = "s3cret",
+    tokens: Tokens | None = None,
     clock: FakeClock | None = None,
     max_body_bytes: int = 64 * MiB,
+    types: Sequence[str] = ("InternalIP", "Hostname"),
 ) -> AsyncIterator[KubeletClient]:
-    async def current_token() -> str | None:
-        if tls.completely_insecure:
-            raise AssertionError("nobody may ask for the token")
-        return token
-
-    settings = KubeletSettings(
-        preferred_address_types=["InternalIP", "Hostname"],
+    settings = TransportSettings(
+        preferred_address_types=types,
         port=port,
         use_node_status_port=False,
         request_timeout_ns=int(timeout_s * 1e9),
-        endpoint=endpoint,
         completely_insecure=tls.completely_insecure,
         max_body_bytes=max_body_bytes,
         user_agent="metrics-server/test",
     )
     context = client_context(tls)
-    client = KubeletClient(settings, lambda: context, current_token, clock or FakeClock())
-    with contextlib.closing(client):
-        yield client
+    transport = KubeletTransport(settings, lambda: context, tokens or Tokens(token))
+    with contextlib.closing(transport):
+        yield KubeletClient(transport, endpoint, clock or FakeClock())
 
 
 def node(address: str = "127.0.0.1", *, path: str = "", kind: str = "InternalIP") -> Node:
@@ -174,23 +189,78 @@ async def test_a_node_that_moved_is_dialled_anew_and_one_that_went_is_hung_up_on
 
 async def test_new_trust_in_kubelets_holds_for_connections_that_are_kept() -> None:
     contexts = [client_context(KubeletTLS(ca_pem=ca.cert_pem)) for ca in (CA, OTHER_CA)]
-
-    async def no_token() -> str | None:
-        return None
-
     async with serving(by_path(BOTH), TRUSTED) as kubelet:
-        settings = KubeletSettings(
+        settings = TransportSettings(
             preferred_address_types=["InternalIP"],
             port=kubelet.port,
             use_node_status_port=False,
             request_timeout_ns=10**10,
         )
-        with contextlib.closing(
-            KubeletClient(settings, lambda: contexts[0], no_token, FakeClock())
-        ) as client:
+        transport = KubeletTransport(settings, lambda: contexts[0], Tokens(None))
+        with contextlib.closing(transport):
+            client = KubeletClient(transport, "auto", FakeClock())
             await client.scrape(node())
             contexts.reverse()
             assert (await failure_of(client)).failure is FailureClass.TLS_UNKNOWN_ISSUER
+
+
+def at(*addresses: tuple[str, str]) -> Node:
+    return Node(name="n", addresses=tuple(NodeAddress(kind, address) for kind, address in addresses))
+
+
+@pytest.mark.parametrize(
+    "unusable", [("Hostname", "no-such-node.invalid"), ("ExternalIP", "127.0.0.9")], ids=["dns", "refused"]
+)
+async def test_a_node_that_cannot_be_reached_at_its_preferred_address_is_asked_at_the_next(
+    unusable: tuple[str, str],
+) -> None:
+    """And from then on there at once: a name that does not resolve costs its time only once."""
+    asked = at(unusable, ("InternalIP", "127.0.0.1"))
+    types = ("Hostname", "ExternalIP", "InternalIP")
+    async with serving(by_path(BOTH), TRUSTED) as kubelet, scraper(kubelet.port, types=types) as client:
+        for _ in range(2):
+            assert (await client.scrape(asked)).node is not None
+    assert kubelet.connections == 1
+
+
+async def test_a_silent_address_leaves_time_for_the_next() -> None:
+    with socket.create_server(("127.0.0.3", 0)) as silent:
+        port = silent.getsockname()[1]
+        async with (
+            serving(by_path(BOTH), TRUSTED, port=port) as kubelet,
+            scraper(port, timeout_s=2) as client,
+        ):
+            asked = at(("InternalIP", "127.0.0.3"), ("Hostname", "127.0.0.1"))
+            assert (await client.scrape(asked)).node is not None
+    assert kubelet.connections == 1
+
+
+async def test_when_no_address_answers_the_error_tells_of_each() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    asked = at(("Hostname", "no-such-node.invalid"), ("InternalIP", "127.0.0.1"))
+    async with scraper(port, types=("Hostname", "InternalIP")) as client:
+        for _ in range(2):
+            err = await failure_of(client, asked)
+            assert err.failure is FailureClass.DNS
+            assert "no-such-node.invalid: dns: " in err.detail
+            assert "127.0.0.1: refused" in err.detail
+
+
+async def test_a_certificate_that_cannot_be_trusted_is_no_reason_to_ask_elsewhere() -> None:
+    async with serving(by_path(BOTH), server_context(make_ca("self", NOW_NS))) as kubelet:
+        async with scraper(kubelet.port) as client:
+            err = await failure_of(client, at(("InternalIP", "127.0.0.1"), ("Hostname", "localhost")))
+        assert err.failure is FailureClass.TLS_UNKNOWN_ISSUER
+        assert kubelet.connections <= 1
+
+
+async def test_a_summary_that_is_nonsense_time_after_time_is_replaced() -> None:
+    answers = by_path(BOTH | {"/stats/summary": reply(b"<html>Sign in</html>")})
+    async with serving(answers, TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        for _ in range(2):
+            assert (await failure_of(client)).failure is FailureClass.PARSE_ERROR
+        assert (await client.scrape(node())).node is not None
 
 
 async def test_a_large_answer_comes_whole() -> None:
@@ -528,28 +598,41 @@ async def test_a_client_certificate_is_shown() -> None:
 
 
 async def test_a_rotated_token_is_shown_from_the_next_scrape_on() -> None:
-    tokens = iter(["first", "second", None])
-
-    async def token() -> str | None:
-        return next(tokens)
-
-    async with serving(by_path(BOTH), TRUSTED) as kubelet:
-        settings = KubeletSettings(
-            preferred_address_types=["InternalIP"],
-            port=kubelet.port,
-            use_node_status_port=False,
-            request_timeout_ns=10**10,
-        )
-        context = client_context(KubeletTLS(ca_pem=CA.cert_pem))
-        with contextlib.closing(KubeletClient(settings, lambda: context, token, FakeClock())) as client:
-            for _ in range(3):
-                await client.scrape(node())
-            with pytest.raises(KubeletError, match="no token to show"):
-                await client.scrape(node())
+    tokens = Tokens("first")
+    async with serving(by_path(BOTH), TRUSTED) as kubelet, scraper(kubelet.port, tokens=tokens) as client:
+        for token in ("first", "second", None):
+            tokens.tokens = [token]
+            await client.scrape(node())
+        tokens.tokens = []
+        with pytest.raises(KubeletError, match="no token to show"):
+            await client.scrape(node())
     shown = [
         [line for line in head.split("\r\n") if line.startswith("Authorization")] for head in kubelet.heads
     ]
     assert shown == [["Authorization: Bearer first"], ["Authorization: Bearer second"], []]
+
+
+async def test_a_token_that_is_refused_is_renewed_at_once_and_asked_with_again() -> None:
+    kubelet: FakeKubelet
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        fresh = "Bearer fresh\r\n" in kubelet.heads[-1]
+        await (reply(SUMMARY) if fresh else reply(b"Unauthorized", "401 Unauthorized"))(path, writer)
+
+    tokens = Tokens("revoked", "fresh")
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port, tokens=tokens) as client:
+        assert (await client.scrape(node())).node is not None
+    assert tokens.refused == ["Bearer revoked"]
+    assert (len(kubelet.heads), kubelet.connections) == (2, 1)
+
+
+async def test_kubelets_that_refuse_every_token_do_not_have_it_renewed_again_and_again() -> None:
+    tokens = Tokens("unwanted")
+    refusing = reply(b"Unauthorized", "401 Unauthorized")
+    async with serving(refusing, TRUSTED) as kubelet, scraper(kubelet.port, tokens=tokens) as client:
+        for _ in range(5):
+            assert (await failure_of(client)).failure is FailureClass.UNAUTHENTICATED
+    assert tokens.refused == ["Bearer unwanted"]
 
 
 async def test_an_ipv6_address_is_dialled_and_verified() -> None:
