@@ -182,7 +182,7 @@ def _figures(tree: Tree, port: int, fleet: Fleet, a: argparse.Namespace) -> dict
         found |= phases.presence(client, a.nodes, a.presence_s)
     found["stall"] = phases.stall(port, fleet.token, asked["get"], asked["list_all"], a.stall_s)
     if a.wrk_s and phases.has_wrk():
-        for name in ("hpa", "get"):
+        for name in ("hpa", "hpa_protobuf", "get"):
             found[name] |= phases.at_once(port, fleet.token, tree, asked[name], a.wrk_s)
     found["rss_mib_after_load"] = tree.rss_bytes() / 2**20
     return found

@@ -138,7 +138,17 @@ def has_wrk() -> bool:
 
 def at_once(port: int, token: str, tree: Tree, work: Work, seconds: int) -> dict[str, Any]:
     """Sixteen connections that never rest: wrk, which costs the machine less than a client in Python would."""
-    command = ["wrk", "-t1", "-c16", f"-d{seconds}s", "--latency", "-H", f"Authorization: Bearer {token}"]
+    command = [
+        "wrk",
+        "-t1",
+        "-c16",
+        f"-d{seconds}s",
+        "--latency",
+        "-H",
+        f"Authorization: Bearer {token}",
+        "-H",
+        f"Accept: {work.accept}",
+    ]
     cpu_s = tree.cpu_s()
     said = subprocess.run(
         [*command, f"https://127.0.0.1:{port}{work.path}"], capture_output=True, text=True, check=True

@@ -47,6 +47,11 @@ class FailureClass(Enum):
         "there is no route to the node",
         "check the node's address and this pod's network",
     )
+    LOCAL_LIMIT = (
+        "local_limit",
+        "this process can open no further connection: its limit of open files or ports is reached",
+        "raise the container's limit of open files, or look for what holds them (`ls /proc/1/fd | wc -l`)",
+    )
     TLS_UNKNOWN_ISSUER = (
         "tls_unknown_issuer",
         "the kubelet's certificate is signed by a CA that is not trusted, or by itself",
@@ -111,6 +116,11 @@ class FailureClass(Enum):
         "parse_error",
         "the answer is not what the endpoint promises",
         "check what listens on the kubelet's port",
+    )
+    EMPTY_ANSWER = (
+        "empty_answer",
+        "the kubelet tells nothing of its node and its pods: it has just started, or its container runtime does not answer",
+        "look at the kubelet's and the container runtime's log",
     )
     INTERNAL = (
         "internal",

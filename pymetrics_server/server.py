@@ -78,7 +78,7 @@ class Server:
         )
         for connection in connections.values():
             closing.push_async_callback(connection.close)
-        kubelet_tls = _followed(_kubelet_tls(options, listing))
+        kubelet_tls = _followed(lambda: _kubelet_tls(options, listing))
         transport = KubeletTransport(_transport_settings(options), lambda: kubelet_tls.context, listing)
         closing.callback(transport.close)
         kubelets = KubeletClient(transport, options.kubelet_endpoint, clock)
@@ -349,9 +349,9 @@ def _secure_listener(certificate: ServingCertificate, options: Options) -> Secur
     )
 
 
-def _followed(tls: KubeletTLS) -> FollowedTLS:
+def _followed(read: Callable[[], KubeletTLS]) -> FollowedTLS:
     try:
-        return FollowedTLS(tls)
+        return FollowedTLS(read)
     except ConfigError as err:
         failed = "unable to construct a client to connect to the kubelets: unable to construct transport"
         raise ConfigError(f"{failed}: {err}") from err

@@ -432,17 +432,6 @@ async def test_a_node_that_hangs_is_not_asked_more_often_for_it(cluster: Cluster
     assert min(gaps_s) >= RESOLUTION_S / 2 - TICK_S
 
 
-async def test_few_nodes_of_a_large_cluster_are_asked_at_once(cluster: Cluster) -> None:
-    """Their answers come together, too, and who asks us waits for them."""
-    async with running(cluster.scraper()) as scraper:
-        for i in range(5000):
-            scraper.upsert(node(f"node-{i}"))
-        await cluster.clock.advance(2 * RESOLUTION_S)
-        cluster.stored.clear()
-        await cluster.clock.advance(RESOLUTION_S)
-    assert max(Counter(at_s for at_s, _ in cluster.stored).values()) < 30
-
-
 async def test_the_loop_is_timely_whatever_the_nodes_do(cluster: Cluster) -> None:
     cluster.answers["hung"] = for_ever
     scraper = cluster.scraper()

@@ -14,6 +14,7 @@ from yarl import URL
 
 from pymetrics_server.clock import Clock
 from pymetrics_server.cluster.credentials import Credentials
+from pymetrics_server.cluster.wire import UNREADABLE
 from pymetrics_server.errors import ApiserverError, ConfigError, ResourceExpiredError
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -163,7 +164,7 @@ def status_error(body: bytes, http_status: int = 0) -> ApiserverError:
     """What a metav1.Status tells; `http_status` where it came as an answer's body."""
     try:
         status = _status.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         status = _Status()
     code = http_status or status.code or 0
     message = status.message or " ".join(body[:300].decode("utf-8", "replace").split())

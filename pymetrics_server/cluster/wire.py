@@ -16,6 +16,9 @@ log = Logger(__name__)
 #: Above this, objects are decoded one by one, so that other tasks have their turn in between.
 _AT_ONCE_BYTES = 4 << 20
 
+#: What decoding raises: of no JSON or another shape, of text that is no UTF-8, of nesting without an end.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 W = TypeVar("W")
 T = TypeVar("T")
 
@@ -75,13 +78,13 @@ class Shape(Generic[W, T]):
         if len(body) <= _AT_ONCE_BYTES:
             try:
                 typed = self._list.decode(body)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 pass  # one of them is odd: find out which
             else:
                 return _page(typed, self._converted(typed.items or []))
         try:
             raw = _raw_list.decode(body)
-        except msgspec.MsgspecError as err:
+        except UNREADABLE as err:
             raise ApiserverError(f"kube-apiserver answered with what is no list: {err}") from err
         return _page(raw, (found for item in raw.items or [] if (found := self.one(item)) is not None))
 
@@ -89,7 +92,7 @@ class Shape(Generic[W, T]):
         """None, and a line in the log, where the object does not decode."""
         try:
             return self._convert(self._one.decode(body))
-        except msgspec.MsgspecError as err:
+        except UNREADABLE as err:
             log.warning("Skipping an object that does not decode", err=str(err), object=bytes(body)[:200])
             return None
 
@@ -101,7 +104,7 @@ def event(line: bytes) -> Event:
     """Raises ApiserverError."""
     try:
         return _event.decode(line)
-    except msgspec.MsgspecError as err:
+    except UNREADABLE as err:
         raise ApiserverError(f"kube-apiserver sent what is no watch event: {err}") from err
 
 
@@ -109,7 +112,7 @@ def resource_version(body: msgspec.Raw) -> str:
     """ "" where there is none to be found."""
     try:
         metadata = _versioned.decode(body).metadata
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""
     return (metadata.resource_version if metadata else None) or ""
 

@@ -41,7 +41,9 @@ class Answering:
         self._parser = httptools.HttpResponseParser(self)
         self._max_body_bytes = max_body_bytes
         self._refusal: KubeletError | None = None
-        self._head_bytes = 0
+        self._head_bytes = (
+            0  # of the head, or since the last of the body: trailers, what stands beside chunks
+        )
         self._begin()
 
     def _begin(self) -> None:
@@ -51,13 +53,12 @@ class Answering:
         self._is_delimited = False  # else it ends with the connection
         self._length_bytes = 0
         self._room_bytes = self._max_body_bytes
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self.is_whole = False
         self.keeps_alive = False  # whether its connection can be asked again
 
     def feed(self, data: bytes | memoryview) -> None:
-        if not self._status:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as err:
@@ -66,7 +67,7 @@ class Answering:
                     FailureClass.PARSE_ERROR, one_line(f"not HTTP: {err}")
                 ) from err
             self.keeps_alive = False  # it says more than it was asked
-        if not self._status and self._head_bytes > _MAX_HEAD_BYTES:
+        if self._head_bytes > _MAX_HEAD_BYTES and not self.is_whole:
             raise KubeletError(
                 FailureClass.PARSE_ERROR, f"not HTTP: no end of headers in {self._head_bytes} bytes"
             )
@@ -74,15 +75,21 @@ class Answering:
     def end(self) -> None:
         """The connection is at its end."""
         if self._is_delimited or not self._status:
-            seen = f"{sum(map(len, self._body))} bytes of the body" if self._status else "no answer"
+            seen = f"{len(self._body)} bytes of the body" if self._status else "no answer"
             raise KubeletError(FailureClass.DISCONNECTED, f"the connection ended after {seen}")
         self.is_whole = True
 
     def answer(self) -> Answer:
         """Once it is whole, and once."""
-        del self._parser  # which holds this: nothing is left for the garbage collector
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        body = bytes(self._body)
+        self.drop()
         return Answer(self._status, self._reason.decode("latin-1"), self._content_encoding, body)
+
+    def drop(self) -> None:
+        """Nothing is left for the garbage collector: the parser holds this as this holds the parser."""
+        del self._parser
+        self._body.clear()
+        self._refusal = None
 
     def on_message_begin(self) -> None:
         if self.is_whole:
@@ -111,7 +118,8 @@ class Answering:
     def on_body(self, body: bytes) -> None:
         if self.is_whole:
             return
-        self._body.append(body)
+        self._head_bytes = 0
+        self._body += body
         self._room_bytes -= len(body)
         if self._room_bytes < 0 and self._status == 200:
             self._refuse(f"more than {self._max_body_bytes} bytes")

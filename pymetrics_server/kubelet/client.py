@@ -6,7 +6,7 @@ Which endpoint a node answers is remembered per node. Whatever goes wrong leaves
 from typing import Literal
 
 from pymetrics_server.clock import Clock
-from pymetrics_server.errors import DecodeError, KubeletError
+from pymetrics_server.errors import DecodeError, FailureClass, KubeletError
 from pymetrics_server.kubelet.address import path_of
 from pymetrics_server.kubelet.resource import decode_resource
 from pymetrics_server.kubelet.summary import decode_summary
@@ -48,7 +48,7 @@ class KubeletClient:
                     self._summary_next(node.name)
                 raise
         try:
-            sample = decode_summary(await self._transport.get(node, _SUMMARY, deadline_s))
+            sample = _told(decode_summary(await self._transport.get(node, _SUMMARY, deadline_s)))
         except KubeletError as err:
             if self._endpoint != "auto" or not self._refuses(node.name, err):
                 raise
@@ -82,11 +82,12 @@ class KubeletClient:
     async def _scrape_resource(self, node: Node, deadline_s: float) -> NodeSample:
         asked_ns = self._clock.now_ns()
         path = path_of(node) or _RESOURCE
-        return decode_resource(await self._transport.get(node, path, deadline_s), asked_ns)
+        return _told(decode_resource(await self._transport.get(node, path, deadline_s), asked_ns))
 
     def _refuses(self, node_name: str, err: KubeletError) -> bool:
         """A kubelet that fails now and then is one that fails: only from the third time on end is it its summary."""
         if not _worth_asking_elsewhere(err):
+            self._faults.pop(node_name, None)
             return False
         if 0 < err.status < 500:
             return True
@@ -110,6 +111,14 @@ class KubeletClient:
             )
         self._resource_until_ns[name] = self._clock.monotonic_ns() + _SUMMARY_AGAIN_NS
         return sample
+
+
+def _told(sample: NodeSample) -> NodeSample:
+    """Raises DecodeError where nothing was: what was known is then served on, as after any other failure."""
+    if sample.node is None and not sample.layout.pods:
+        lacking = f": {sample.dropped[0][0]}: {sample.dropped[0][1]}" if sample.dropped else ""
+        raise DecodeError(f"nothing of the node or of pods{lacking}", FailureClass.EMPTY_ANSWER)
+    return sample
 
 
 def _worth_asking_elsewhere(err: KubeletError) -> bool:

@@ -7,7 +7,8 @@ of the memory while it rests, and a third of the CPU of a GET (docs/performance.
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import aiohappyeyeballs
 
@@ -26,6 +27,7 @@ class KubeletConnection:
 
     __slots__ = (
         "_answering",
+        "_goes_on",
         "_loop",
         "_rests_since_s",
         "_socket",
@@ -37,34 +39,31 @@ class KubeletConnection:
     )
 
     @classmethod
-    async def open(cls, host: str, port: int, tls: ssl.SSLContext | None) -> "KubeletConnection":
+    async def open(
+        cls, host: str, port: int, tls: ssl.SSLContext | None, within_s: float
+    ) -> "KubeletConnection":
         """`tls` None is plain HTTP. Raises KubeletError."""
         loop = asyncio.get_running_loop()
+        until_s = loop.time() + within_s
+        doing, late = "its name is not resolved", FailureClass.DNS
+        connected: socket.socket | None = None
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as err:  # the latter: no name that IDNA knows
-            raise KubeletError(FailureClass.DNS, one_line(f"{host}: {err}")) from err
-        try:
-            connected = await aiohappyeyeballs.start_connection(
-                found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S
-            )
-        except OSError as err:
-            raise of_connecting(err) from err
-        try:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if tls is not None:
-                connected = tls.wrap_socket(
-                    connected, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-                )
-                await _shake_hands(connected, loop)
-        except (OSError, ValueError) as err:
-            connected.close()
-            raise of_exchange(err) from err
-        except BaseException:
-            connected.close()
+            async with asyncio.timeout_at(until_s):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                doing, late = "nobody takes the connection", FailureClass.CONNECT_TIMEOUT
+                connected = await _dialled(found)
+                doing = "the connection is taken, but no TLS handshake made"
+                if tls is not None:
+                    connected = await _secured(connected, tls, host, loop)
+            return cls(connected, (host, port), tls, loop)
+        except BaseException as err:
+            if connected is not None:
+                connected.close()
+            if isinstance(err, TimeoutError):
+                raise KubeletError(late, f"{doing} within {within_s:.3g}s") from err
+            if isinstance(err, OSError | ValueError) and late is FailureClass.DNS:
+                raise KubeletError(late, one_line(f"{host}: {err}")) from err
             raise
-        return cls(connected, (host, port), tls, loop)
 
     def __init__(
         self,
@@ -77,6 +76,7 @@ class KubeletConnection:
         self._loop = loop
         self._answering: Answering | None = None
         self._whole: asyncio.Future[None] | None = None
+        self._goes_on = False  # reading, in the next turn of the loop
         self.address = address
         self.tls = tls
         self.is_open = True
@@ -95,13 +95,11 @@ class KubeletConnection:
         self._answering = answering = Answering(max_body_bytes)
         self._whole = self._loop.create_future()
         try:
-            await self._send(request)
+            self._send(request)
             await self._whole
-        except OSError as err:
-            self.close()
-            raise of_exchange(err) from err
         except BaseException:
             self.close()
+            answering.drop()
             raise
         finally:
             self._answering = self._whole = None
@@ -116,17 +114,20 @@ class KubeletConnection:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
 
-    async def _send(self, request: bytes) -> None:
-        rest = memoryview(request)
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except _NOT_NOW:
-                fd = self._socket.fileno()
-                await _once(self._loop, self._loop.add_writer, self._loop.remove_writer, fd)
+    def _send(self, request: bytes) -> None:
+        """At once: a request is far smaller than the room for it, unless the kubelet has long ceased to read."""
+        try:
+            sent = self._socket.send(request)
+        except _NOT_NOW:
+            sent = 0
+        except OSError as err:
+            raise of_exchange(err) from err
+        if sent < len(request):
+            raise KubeletError(FailureClass.DISCONNECTED, "the kubelet does not read what it is asked")
 
     def _readable(self) -> None:
-        """All that is there: what TLS took from the socket already, the loop does not tell of again."""
+        """Up to a turn's worth of what is there. What is left is read in the next turn, whether the loop tells of it or
+        not: of a connection that was reset uvloop tells only once."""
         taken_bytes = 0
         try:
             while self.is_open and taken_bytes < _BYTES_PER_TURN:
@@ -139,9 +140,14 @@ class KubeletConnection:
             self._fail(of_exchange(err))
         except KubeletError as err:
             self._fail(err)
-        else:
-            if self.is_open:
-                self._loop.call_soon(self._readable)
+        if self.is_open and not self._goes_on:
+            self._goes_on = True
+            self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._goes_on = False
+        if self.is_open:
+            self._readable()
 
     def _take(self, data: memoryview) -> None:
         answering = self._answering
@@ -163,21 +169,44 @@ class KubeletConnection:
             self._whole.set_exception(err)
 
 
-async def _shake_hands(connected: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
-    while True:
-        try:
-            return connected.do_handshake()
-        except ssl.SSLWantReadError:
-            await _once(loop, loop.add_reader, loop.remove_reader, connected.fileno())
-        except ssl.SSLWantWriteError:
-            await _once(loop, loop.add_writer, loop.remove_writer, connected.fileno())
+async def _dialled(found: Sequence[Any]) -> socket.socket:
+    """To one of what getaddrinfo found."""
+    try:
+        connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+    except OSError as err:
+        raise of_connecting(err) from err
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return connected
+
+
+async def _secured(
+    connected: socket.socket, tls: ssl.SSLContext, host: str, loop: asyncio.AbstractEventLoop
+) -> ssl.SSLSocket:
+    """`connected`, which is closed where that fails."""
+    secured: ssl.SSLSocket | None = None
+    try:
+        secured = tls.wrap_socket(
+            connected, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        while True:
+            try:
+                secured.do_handshake()
+            except ssl.SSLWantReadError:
+                await _once(loop, loop.add_reader, loop.remove_reader, secured.fileno())
+            except ssl.SSLWantWriteError:
+                await _once(loop, loop.add_writer, loop.remove_writer, secured.fileno())
+            else:
+                return secured
+    except BaseException as err:
+        (secured or connected).close()
+        if isinstance(err, OSError | ValueError):
+            raise of_exchange(err) from err
+        raise
 
 
 async def _once(
-    loop: asyncio.AbstractEventLoop,
-    add: Callable[..., object],
-    remove: Callable[[int], object],
-    fd: int,
+    loop: asyncio.AbstractEventLoop, add: Callable[..., object], remove: Callable[[int], object], fd: int
 ) -> None:
     """Until the socket is ready for what `add` looks out for."""
     ready = loop.create_future()

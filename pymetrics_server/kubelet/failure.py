@@ -23,6 +23,7 @@ _BY_ERRNO = {
     errno.ECONNRESET: FailureClass.DISCONNECTED,
     errno.ECONNABORTED: FailureClass.DISCONNECTED,
     errno.EPIPE: FailureClass.DISCONNECTED,
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOBUFS), FailureClass.LOCAL_LIMIT),
 }
 _BY_STATUS = {
     401: FailureClass.UNAUTHENTICATED,

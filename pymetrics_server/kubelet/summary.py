@@ -97,6 +97,9 @@ def _read(body: bytes) -> _Summary:
         except msgspec.ValidationError:
             # A negative, fractional or endless number where a counter stands costs that number only.
             tree = json.loads(body, parse_int=_counter, parse_float=lambda _: None)
+            json.dumps(
+                tree, ensure_ascii=False
+            ).encode()  # half a surrogate pair is a ValueError here, not later
             return msgspec.convert(tree, _Summary)
     except (ValueError, RecursionError) as err:
         what = "an empty answer" if not body.strip() else quoted(body)

@@ -3,6 +3,7 @@
 import os
 import ssl
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def client_context(tls: KubeletTLS) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # nothing but answers is read
     # As Go verifies: no RFC 5280 pedantry, any trusted certificate is an anchor, the common name is no name.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -104,21 +106,24 @@ def _words(err: OSError) -> str:
 
 
 class FollowedTLS:
-    """Kubelets' TLS. `context` is another one as soon as its files hold another content that can be used."""
+    """Kubelets' TLS. `context` is another one as soon as what `read` tells, or its files, can be used and have changed: an
+    exec plugin writes each certificate that it issues to a file of its own."""
 
-    def __init__(self, tls: KubeletTLS) -> None:
+    def __init__(self, read: Callable[[], KubeletTLS]) -> None:
         """Raises ConfigError."""
-        self._tls = tls
+        self._read = read
+        tls = read()
         self._seen = _signature(tls)
         self.context = client_context(tls)
 
     def reload_if_changed(self) -> None:
         """Files that do not belong together are left until one of them changes again, and said once."""
-        if (seen := _signature(self._tls)) == self._seen:
+        tls = self._read()
+        if (seen := _signature(tls)) == self._seen:
             return
         self._seen = seen
         try:
-            self.context = client_context(self._tls)
+            self.context = client_context(tls)
         except ConfigError as err:
             log.error("Keeping the kubelets' TLS of before: the new files cannot be used", err)
         else:
@@ -127,7 +132,7 @@ class FollowedTLS:
 
 def _signature(tls: KubeletTLS) -> tuple[object, ...]:
     """Differs once a file was changed or replaced."""
-    found: list[object] = []
+    found: list[object] = [tls]
     for path in (tls.ca_file, tls.client_cert_file, tls.client_key_file):
         try:
             stat = os.stat(path) if path else None

@@ -11,7 +11,7 @@ from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.address import addresses_of, host_port, port_of
 from pymetrics_server.kubelet.answer import Answer
 from pymetrics_server.kubelet.connection import KubeletConnection
-from pymetrics_server.kubelet.failure import of_status
+from pymetrics_server.kubelet.failure import of_status, one_line
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.grants import kubelet_cure
 from pymetrics_server.meta.objects import Node
@@ -20,7 +20,7 @@ log = Logger(__name__)
 
 _CONNECT_SHARE = 0.9  # of a request's time: a connection not made by then has a name of its own
 _KEPT_S = 90.0  # as the original: what lies between may forget a connection that rests
-_RENEWED_AT_MOST_EVERY_S = 60.0  # for one token, whatever a thousand kubelets say of it
+_RENEWED_AT_MOST_EVERY_S = 60.0  # whatever a thousand kubelets say of each token
 _MiB = 1 << 20
 #: What another address of the node may not have.
 _TRY_ELSEWHERE = frozenset(
@@ -45,12 +45,12 @@ class TransportSettings:
     use_node_status_port: bool
     request_timeout_ns: int
     completely_insecure: bool = False
-    max_body_bytes: int = 64 * _MiB
+    max_body_bytes: int = 8 * _MiB
     user_agent: str = "metrics-server"
 
 
 class _Target:
-    """Where one Node object is asked; made again when the Node changes."""
+    """Where a node is asked; made again when its addresses or its port change."""
 
     __slots__ = ("hosts", "node", "port", "turn")
 
@@ -58,7 +58,7 @@ class _Target:
         self.node = node
         self.hosts = hosts
         self.port = port
-        self.turn = 0  # the host that was reached last, or is next to be tried
+        self.turn = 0  # the host that answered last; the preferred one where none did
 
     @property
     def address(self) -> tuple[str, int]:
@@ -77,7 +77,7 @@ class KubeletTransport:
         self._targets: dict[str, _Target] = {}
         self._kept: dict[str, KubeletConnection] = {}  # by node, while nobody asks over it
         self._authorization: tuple[str, bytes] = ("", b"")  # a token, and the line that shows it
-        self._refused: tuple[str, float] = ("", 0.0)  # the token that was last refused, and when
+        self._renewed_s: float | None = None  # when a token that was refused was last renewed
 
     def deadline_s(self) -> float:
         """Of what begins now, by the loop's clock."""
@@ -92,9 +92,14 @@ class KubeletTransport:
                 if answer.status == 200:
                     return await _inflated(answer, self._settings.max_body_bytes)
         except TimeoutError as err:
+            target.turn = 0
             raise KubeletError(
                 FailureClass.SLOW_RESPONSE, f"no whole answer within {self._timeout_s:g}s"
             ) from err
+        except KubeletError:
+            target.turn = 0  # what answers elsewhere may be no kubelet at all
+            raise
+        target.turn = 0
         refusal = of_status(answer.status, answer.reason, answer.body)
         if answer.status == 403:
             refusal.cure = kubelet_cure(answer.body.decode("utf-8", "replace")) or refusal.cure
@@ -116,11 +121,18 @@ class KubeletTransport:
         if target is None or target.node is not node:
             settings = self._settings
             hosts = addresses_of(node, settings.preferred_address_types)
+            if self._is_unverified():
+                hosts = hosts[:1]
             port = port_of(node, settings.port, settings.use_node_status_port)
             if target is None or (target.hosts, target.port) != (hosts, port):
                 target = self._targets[node.name] = _Target(node, hosts, port)
             target.node = node
         return target
+
+    def _is_unverified(self) -> bool:
+        """Whoever answers is believed: our token is then shown at the preferred address and at no other."""
+        tls = self._tls()
+        return tls is not None and tls.verify_mode is ssl.CERT_NONE
 
     async def _authorized(self, target: _Target, path: str, deadline_s: float) -> Answer:
         line = await self._authorization_line()
@@ -134,7 +146,10 @@ class KubeletTransport:
         name, tls, most_bytes = target.node.name, self._tls(), self._settings.max_body_bytes
         connection = self._kept.pop(name, None)
         if connection is not None and not (
-            connection.address == target.address and connection.tls is tls and connection.rested_s < _KEPT_S
+            connection.is_open
+            and connection.address == target.address
+            and connection.tls is tls
+            and connection.rested_s < _KEPT_S
         ):
             connection.close()
             connection = None
@@ -164,31 +179,34 @@ class KubeletTransport:
     async def _dial(
         self, target: _Target, tls: ssl.SSLContext | None, deadline_s: float
     ) -> KubeletConnection:
-        """Where the node was reached last, then at its other addresses; time is shared out among them."""
+        """Where the node answered last, then at its other addresses; time is shared out among them."""
         loop = asyncio.get_running_loop()
-        failed: dict[int, KubeletError] = {}
-        for left in range(len(target.hosts), 0, -1):
-            within_s = (deadline_s - loop.time()) * _CONNECT_SHARE / left
+        hosts = target.hosts
+        failed: list[tuple[str, KubeletError]] = []
+        for i in range(len(hosts)):
+            turn = (target.turn + i) % len(hosts)
+            within_s = (deadline_s - loop.time()) * _CONNECT_SHARE / (len(hosts) - i)
             try:
-                async with asyncio.timeout(within_s):
-                    connection = await KubeletConnection.open(*target.address, tls)
-            except TimeoutError:
-                err = KubeletError(FailureClass.CONNECT_TIMEOUT, f"no connection within {within_s:.3g}s")
-            except KubeletError as raised:
-                if raised.failure not in _TRY_ELSEWHERE:
-                    raise
-                err = raised
+                connection = await KubeletConnection.open(hosts[turn], target.port, tls, within_s)
+            except KubeletError as err:
+                failed.append((hosts[turn], err))
+                if err.failure not in _TRY_ELSEWHERE:
+                    break
             else:
                 if failed:
-                    host, why = target.address[0], next(iter(failed.values()))
-                    log.info("Node is reached elsewhere", v=1, node=target.node.name, address=host, err=why)
+                    log.info(
+                        "Node is reached elsewhere",
+                        v=1,
+                        node=target.node.name,
+                        address=hosts[turn],
+                        err=failed[0][1],
+                    )
+                target.turn = turn
                 return connection
-            failed[target.turn] = err
-            target.turn = (target.turn + 1) % len(target.hosts)
+        first = failed[0][1]
         if len(failed) == 1:
-            raise failed[0]
-        tried = "; ".join(f"{target.hosts[i]}: {failed[i]}" for i in sorted(failed))
-        raise KubeletError(failed[0].failure, tried)
+            raise first
+        raise KubeletError(first.failure, one_line("; ".join(f"{host}: {err}" for host, err in failed)))
 
     async def _authorization_line(self) -> bytes:
         """And the empty one that ends the head."""
@@ -214,9 +232,9 @@ class KubeletTransport:
         if line != refused_line:
             return line != b""  # another scrape has found that out, or none was shown
         now_s = asyncio.get_running_loop().time()
-        if self._refused[0] == token and now_s - self._refused[1] < _RENEWED_AT_MOST_EVERY_S:
+        if self._renewed_s is not None and now_s - self._renewed_s < _RENEWED_AT_MOST_EVERY_S:
             return False
-        self._refused = (token, now_s)
+        self._renewed_s = now_s
         return await self._credentials.renew(f"Bearer {token}")
 
 

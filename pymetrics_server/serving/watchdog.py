@@ -2,6 +2,8 @@
 
 The thread that looks is the standard library's: it needs neither the loop nor the interpreter's lock, so whatever
 holds those cannot hold it. /livez says the same to who asks it; this is for where nobody asks, and tells why.
+Nothing is tidied up: temporary files of the kubeconfig's data stay. A process that was stopped for longer (SIGSTOP) is
+ended when it goes on.
 """
 
 import asyncio

@@ -8,6 +8,8 @@ import yaml
 
 from pymetrics_server.cluster.nodes import NODE_SHAPE
 from pymetrics_server.cluster.pods import POD_SHAPE
+from pymetrics_server.cluster.wire import event
+from pymetrics_server.errors import ApiserverError
 from pymetrics_server.meta.objects import Node, NodeAddress, PodMeta
 
 PAYLOADS = Path(os.environ.get("PAYLOADS", Path(__file__).parents[2] / ".." / "shared" / "payloads"))
@@ -93,3 +95,14 @@ def test_an_object_without_a_name_is_none() -> None:
     assert NODE_SHAPE.one(b'{"metadata":null}') is None
     assert POD_SHAPE.one(b"{}") is None
     assert POD_SHAPE.one(b'{"metadata":{"name":"p","namespace":"d","labels":null}}') == PodMeta("d", "p")
+
+
+@pytest.mark.parametrize("odd", [b'"\xff"', b"[" * 5000, b'{"metadata":{"name":"\xc3\x28"}}'])
+def test_an_object_that_cannot_be_read_at_all_costs_itself_and_not_its_list(odd: bytes) -> None:
+    assert NODE_SHAPE.one(odd) is None
+    page = NODE_SHAPE.page(
+        b'{"items":[{"metadata":{"name":"a"}},%b]}' % (b'{"metadata":{"name":"\xc3\x28"}}')
+    )
+    assert [node.name for node in page.items] == ["a"]
+    with pytest.raises(ApiserverError):
+        event(odd)

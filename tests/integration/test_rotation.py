@@ -364,7 +364,9 @@ async def test_a_client_certificate_for_kubelets_is_shown_from_the_next_connecti
         for name, content in (("c.crt", first.cert_pem), ("c.key", first.key_pem))
     )
     ca_file = replaced(tmp_path / "ca.crt", ca.cert_pem)
-    tls = FollowedTLS(KubeletTLS(ca_file=str(ca_file), client_cert_file=str(cert), client_key_file=str(key)))
+    tls = FollowedTLS(
+        lambda: KubeletTLS(ca_file=str(ca_file), client_cert_file=str(cert), client_key_file=str(key))
+    )
     server = await asyncio.start_server(
         greet, "127.0.0.1", 0, ssl=server_context(of_server, client_ca_pem=ca.cert_pem)
     )

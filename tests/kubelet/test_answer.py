@@ -96,12 +96,13 @@ def test_a_body_without_a_length_ends_with_its_connection() -> None:
     assert under_way.answer() == Answer(200, "OK", "", b"abc")
 
 
-def test_an_answer_that_was_read_leaves_no_garbage() -> None:
+def test_an_answer_leaves_no_garbage_read_or_dropped() -> None:
     gc.collect()
     gc.disable()
     try:
         for _ in range(10):
             answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab").answer()
+            answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab").drop()
         assert gc.collect() == 0
     finally:
         gc.enable()
@@ -166,6 +167,12 @@ def test_headers_without_an_end_are_refused() -> None:
     assert err.failure is FailureClass.PARSE_ERROR
     assert "no end of headers" in err.detail
     assert "no end of headers" in refusal(*[b"HTTP/1.1 100 Continue\r\n\r\n"] * 10_000).detail
+
+
+def test_trailers_and_what_stands_beside_chunks_without_an_end_are_refused() -> None:
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"
+    assert "no end of headers" in refusal(chunked, b"0\r\nA: ", *[b"b" * 1000] * 100).detail
+    assert "no end of headers" in refusal(chunked, b"3;", *[b"b" * 1000] * 100).detail
 
 
 def test_too_large_a_body_is_refused_by_its_length_and_by_what_comes() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.client import Endpoint, KubeletClient
+from pymetrics_server.kubelet.connection import KubeletConnection
 from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.meta.objects import Node, NodeAddress
@@ -247,6 +248,70 @@ async def test_when_no_address_answers_the_error_tells_of_each() -> None:
             assert "127.0.0.1: refused" in err.detail
 
 
+async def test_after_a_failure_elsewhere_the_preferred_address_is_asked_again() -> None:
+    """A load balancer or another machine may be what answers there."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    asked = at(("InternalIP", "127.0.0.1"), ("Hostname", "127.0.0.2"))
+    stranger = server_context(make_ca("self", NOW_NS))
+    async with serving(by_path(BOTH), stranger, host="127.0.0.2", port=port), scraper(port) as client:
+        err = await failure_of(client, asked)
+        assert err.failure is FailureClass.REFUSED
+        assert "127.0.0.2: tls_unknown_issuer" in err.detail
+        async with serving(by_path(BOTH), TRUSTED, port=port):
+            assert (await client.scrape(asked)).node is not None
+
+
+async def test_where_certificates_are_not_verified_the_token_is_shown_at_the_preferred_address_alone() -> (
+    None
+):
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port = bound.getsockname()[1]
+    asked = at(("InternalIP", "127.0.0.1"), ("Hostname", "127.0.0.2"))
+    insecure = KubeletTLS(insecure=True)
+    async with (
+        serving(by_path(BOTH), TRUSTED, host="127.0.0.2", port=port) as kubelet,
+        scraper(port, tls=insecure) as client,
+    ):
+        assert (await failure_of(client, asked)).failure is FailureClass.REFUSED
+    assert kubelet.connections == 0
+
+
+async def test_a_resolver_that_is_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: object, **__: object) -> object:
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    async with scraper(10250, timeout_s=0.2) as client:
+        err = await failure_of(client, node("slow.example", kind="Hostname"))
+    assert err.failure is FailureClass.DNS
+    assert "its name is not resolved within" in err.detail
+
+
+async def test_a_kubelet_that_ceases_to_read_is_hung_up_on() -> None:
+    """It must not be waited for: whatever it says meanwhile would be lost, and the wait with it."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(bytes(65536))
+        connection = KubeletConnection(ours, ("kubelet", 0), None, asyncio.get_running_loop())
+        with pytest.raises(KubeletError, match="does not read what it is asked"):
+            await connection.get(b"GET / HTTP/1.1\r\n\r\n", 1000)
+        assert not connection.is_open
+
+
+async def test_tokens_that_are_refused_one_after_the_other_are_renewed_once_a_minute() -> None:
+    """An exec plugin issues a new one each time."""
+    tokens = Tokens("a", "b", "c", "d")
+    refusing = reply(b"Unauthorized", "401 Unauthorized")
+    async with serving(refusing, TRUSTED) as kubelet, scraper(kubelet.port, tokens=tokens) as client:
+        for _ in range(3):
+            assert (await failure_of(client)).failure is FailureClass.UNAUTHENTICATED
+    assert tokens.refused == ["Bearer a"]
+
+
 async def test_a_certificate_that_cannot_be_trusted_is_no_reason_to_ask_elsewhere() -> None:
     async with serving(by_path(BOTH), server_context(make_ca("self", NOW_NS))) as kubelet:
         async with scraper(kubelet.port) as client:
@@ -434,6 +499,15 @@ async def test_an_answer_that_is_not_what_was_promised_is_named(
     answer: Answer, failure: FailureClass
 ) -> None:
     assert (await failure_with(answer)).failure is failure
+
+
+@pytest.mark.parametrize("endpoint", ["summary", "resource"])
+async def test_an_answer_that_tells_nothing_is_a_failure(endpoint: Endpoint) -> None:
+    """Else what is known of the node would be forgotten for it."""
+    nothing = reply(b'{"node":{},"pods":[]}' if endpoint == "summary" else b"# nothing\n")
+    async with serving(nothing, TRUSTED) as kubelet, scraper(kubelet.port, endpoint=endpoint) as client:
+        err = await failure_of(client)
+    assert err.failure is FailureClass.EMPTY_ANSWER
 
 
 async def test_what_does_not_speak_http_is_named() -> None:

@@ -231,3 +231,13 @@ def test_both_endpoints_decode_the_same_values_alike(
     assert resource.node is not None
     assert summary.node.memory_bytes == resource.node.memory_bytes
     assert abs(summary.node.cpu_ns - resource.node.cpu_ns) <= 1
+
+
+def test_half_a_surrogate_pair_is_refused_however_the_answer_is_read() -> None:
+    """It could be encoded for nobody: one kubelet would spoil the list of all pods."""
+    for counter in (b"5", b"1.5"):
+        body = (
+            b'{"node":{"cpu":{"usageCoreNanoSeconds":%b}},"pods":[{"podRef":{"name":"\\ud800"}}]}' % counter
+        )
+        with pytest.raises(DecodeError):
+            decode_summary(body)
