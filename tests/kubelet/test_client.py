@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -15,9 +16,11 @@ import pytest
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.client import Endpoint, KubeletClient
 from pymetrics_server.kubelet.connection import KubeletConnection
+from pymetrics_server.kubelet.summary import decode_summary
 from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.meta.objects import Node, NodeAddress
+from pymetrics_server.meta.usage import NodeSample
 from pymetrics_server.x509 import issue, make_ca
 from tests.fakes.clock import FakeClock
 from tests.kubelet.fake_kubelet import Answer, FakeKubelet, by_path, reply, server_context, serving
@@ -749,3 +752,33 @@ async def test_a_refusal_is_cured_for_the_account_that_the_kubelet_names(endpoin
     assert "--serviceaccount=monitoring:ms`" in err.cure
     assert (await failure_with(reply(b"no", "403 Forbidden"))).cure == FailureClass.FORBIDDEN.cure
     assert "this pod's ServiceAccount" in FailureClass.FORBIDDEN.cure
+
+
+async def test_answers_that_come_in_swarms_are_decoded_a_few_in_each_turn_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever asks us has a turn between them."""
+    loop, turn, is_over = asyncio.get_running_loop(), 0, False
+    decoded: Counter[int] = Counter()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not is_over:
+            loop.call_soon(next_turn)
+
+    def decode(body: bytes) -> NodeSample:
+        decoded[turn] += 1
+        return decode_summary(body)
+
+    monkeypatch.setattr("pymetrics_server.kubelet.client.decode_summary", decode)
+    async with serving(reply(SUMMARY), TRUSTED) as kubelet, scraper(kubelet.port) as client:
+        nodes = [Node(name=f"n{i}", addresses=(NodeAddress("InternalIP", "127.0.0.1"),)) for i in range(20)]
+        await asyncio.gather(*map(client.scrape, nodes))
+        monkeypatch.setattr(KubeletTransport, "get", lambda *_: asyncio.sleep(0, SUMMARY))
+        decoded.clear()
+        loop.call_soon(next_turn)
+        await asyncio.gather(*map(client.scrape, nodes))
+        is_over = True
+    assert decoded.total() == 20
+    assert max(decoded.values()) <= 4
