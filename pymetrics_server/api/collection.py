@@ -11,7 +11,7 @@ from pymetrics_server.meta.selectors import LabelSelector
 O = TypeVar("O", bound=Listed)  # noqa: E741  as shelf.py has it
 U = TypeVar("U", bound=Stamped)
 
-#: Looked at in one turn of the loop: each may have to be encoded.
+#: Looked at in one turn of the loop.
 AT_A_TIME = 256
 
 
@@ -33,7 +33,7 @@ class Collection(Protocol):
     def select(
         self, namespace: str, options: ListOptions, mono_ns: int
     ) -> Iterator[Sequence[Entry[Any, Any]]]:
-        """One step for each AT_A_TIME entries looked at, so that the reader can pause."""
+        """At least one step for each AT_A_TIME entries looked at, so that the reader can pause."""
         ...
 
     def json(self, entry: Entry[Any, Any], created_s: int) -> bytes:
@@ -59,7 +59,7 @@ def selected(
             chunk = [entry for entry in chunk if matches(entry.object.labels)]
         if fits is not None:
             chunk = [entry for entry in chunk if fits(fields(entry.object))]
-        yield shelf.present(chunk, mono_ns)
+        yield from shelf.portions(chunk, mono_ns)
 
 
 def _narrowed(shown: Shown[O, U], labels: LabelSelector) -> tuple[Sequence[Entry[O, U]], Matches | None]:

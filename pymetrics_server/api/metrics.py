@@ -25,6 +25,7 @@ from pymetrics_server.meta.status import METRICS_GROUP, not_acceptable_object
 from pymetrics_server.telemetry import Telemetry
 
 _Entry = Entry[Any, Any]
+_OBSERVED_AT_A_TIME = 500  # stamps, in one turn of the loop
 _stamp_ns = attrgetter("stamp_ns")
 _Write = Callable[[Sequence[_Entry]], list[bytes]]
 
@@ -77,7 +78,7 @@ class Metrics:
                 await asyncio.sleep(0)
             writer.add(write(found))
             stamps_ns.update(map(_stamp_ns, found))
-        self._observe(stamps_ns)
+        await self._observe_many(stamps_ns)
         if rows is not None:
             return writer.finish(rows.head())
         if representation.transform:
@@ -144,6 +145,14 @@ class Metrics:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // 1_000_000_000
+
+    async def _observe_many(self, stamps_ns: Mapping[int, int]) -> None:
+        """In a list of all they are as many as there are nodes; leaves the loop free between batches."""
+        counted = list(stamps_ns.items())
+        for start in range(0, len(counted), _OBSERVED_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)
+            self._observe(dict(counted[start : start + _OBSERVED_AT_A_TIME]))
 
     def _observe(self, stamps_ns: Mapping[int, int]) -> None:
         """How many of what is returned have each stamp. A pod without a sample has no age: it counts as older than

@@ -15,6 +15,9 @@ from pymetrics_server.meta.usage import NEVER, Validity
 
 _LABELS_INDEXED = 8  # keys, of a namespace: an autoscaler asks by one or two
 _LOOKED_AT_PER_NAMESPACE = 2
+_ANEW_AT_A_TIME = (
+    64  # entries whose usage is asked for, and whose bytes are made, in one turn of the loop: a millisecond
+)
 
 
 class Listed(Protocol):
@@ -137,7 +140,20 @@ class Shelf(Generic[O, U]):
 
     def present(self, entries: Sequence[Entry[O, U]], mono_ns: int) -> Sequence[Entry[O, U]]:
         """Those that have usage now."""
-        stale = [entry for entry in entries if entry.validity.until_ns < mono_ns]
+        return self._renewed(entries, _stale(entries, mono_ns), mono_ns)
+
+    def portions(self, entries: Sequence[Entry[O, U]], mono_ns: int) -> Iterator[Sequence[Entry[O, U]]]:
+        """The same, in as many steps as what is stale of them takes."""
+        stale = _stale(entries, mono_ns)
+        if len(stale) <= _ANEW_AT_A_TIME:
+            yield self._renewed(entries, stale, mono_ns)
+            return
+        for start in range(0, len(entries), _ANEW_AT_A_TIME):
+            yield self.present(entries[start : start + _ANEW_AT_A_TIME], mono_ns)
+
+    def _renewed(
+        self, entries: Sequence[Entry[O, U]], stale: Sequence[Entry[O, U]], mono_ns: int
+    ) -> Sequence[Entry[O, U]]:
         for entry in stale:
             entry.take(self._usage(entry.object, mono_ns), self._validity(entry.object))
         if any(entry.known is None for entry in stale):
@@ -157,3 +173,7 @@ class Shelf(Generic[O, U]):
     def _drop(self, namespace: str) -> None:
         self._namespaces.pop(namespace, None)
         self._entries.pop(namespace, None)
+
+
+def _stale(entries: Sequence[Entry[O, U]], mono_ns: int) -> Sequence[Entry[O, U]]:
+    return [entry for entry in entries if entry.validity.until_ns < mono_ns]

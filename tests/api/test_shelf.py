@@ -129,6 +129,20 @@ def test_a_label_finds_its_pods_also_after_they_change() -> None:
     assert named(cluster.shelf.of_namespace("a").having("app", "web")) == ["x", "z"]
 
 
+def test_what_is_stale_is_renewed_in_portions_so_that_the_loop_is_free_between_them() -> None:
+    cluster = Cluster(*(PodMeta("a", f"x-{i:03}") for i in range(256)))
+    for pod in cluster.all:
+        cluster.sample(pod.name)
+    entries = cluster.shelf.of_namespace("a").entries
+    asked, found = [], []
+    for portion in cluster.shelf.portions(entries, 0):
+        asked.append(cluster.asked)
+        found += portion
+    assert asked == [64, 128, 192, 256]
+    assert found == list(entries)
+    assert list(cluster.shelf.portions(entries, 0)) == [entries]
+
+
 def test_made_up_label_keys_take_no_room() -> None:
     cluster = Cluster(PodMeta("a", "x", {"app": "web"}))
     shown = cluster.shelf.of_namespace("a")
