@@ -7,7 +7,7 @@ ARGS ?=
 LOCK := $(BIN)/uv pip compile -q --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test verify update lock bench bench-check micro parity real-cluster fuzz audit clean
+.PHONY: help demo test verify update lock bench bench-check micro parity real-cluster faults soak fuzz audit clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,13 @@ parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to
 real-cluster: $(VENV)/.dev  ## on a real kube-apiserver (ASSETS=/folder/of/etcd,kube-apiserver,kubectl PEER=/path/to/metrics-server)
 	@KUBEBUILDER_ASSETS=$(ASSETS) METRICS_SERVER=$(PEER) $(BIN)/python -m pytest tests/cluster/real tests/manifests -rP $(ARGS)
 
-fuzz: $(VENV)/.dev  ## headers, tokens and certificates from chance bytes (SECONDS=600); better with `pip install atheris`
+faults: $(VENV)/.dev  ## a server while its cluster goes wrong, scene by scene; writes docs/reliability.md (ARGS='--only 410')
+	@$(BIN)/python -m benchmarks.faults $(or $(ARGS),--page)
+
+soak: $(VENV)/.dev  ## an hour in a cluster that changes, is asked and fails (ARGS='--minutes 5 --nodes 100')
+	@$(BIN)/python -m benchmarks.faults.soak $(ARGS)
+
+fuzz: $(VENV)/.dev  ## all that strangers send, from chance bytes (SECONDS=600); better with `pip install atheris`
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 # A package that the index does not know is one that was not audited: only an audit of all of them says so much.

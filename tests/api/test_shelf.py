@@ -134,7 +134,8 @@ def test_what_is_stale_is_renewed_in_portions_so_that_the_loop_is_free_between_t
     for pod in cluster.all:
         cluster.sample(pod.name)
     entries = cluster.shelf.of_namespace("a").entries
-    asked, found = [], []
+    asked: list[int] = []
+    found: list[Entry[PodMeta, PodUsage]] = []
     for portion in cluster.shelf.portions(entries, 0):
         asked.append(cluster.asked)
         found += portion
