@@ -59,8 +59,9 @@ class FailureClass(Enum):
     )
     TLS_NAME_MISMATCH = (
         "tls_name_mismatch",
-        "the kubelet's certificate does not name the address it was reached at",
-        "reissue it with the node's IP among its names (serverTLSBootstrap), or prefer an address type that it names",
+        "the kubelet's certificate does not name the address it was reached at, or with --kubelet-tls-verify=node-name the node",
+        "set --kubelet-tls-verify=node-name if the certificate names the node, else reissue it with the node's IP among its "
+        "names (serverTLSBootstrap)",
     )
     TLS_EXPIRED = (
         "tls_expired",

@@ -142,6 +142,10 @@ class Scraper:
         """Whether the dispatcher is alive, at monotonic `now_ns`; what nodes do has no part in it."""
         return self._looked_ns is None or now_ns - self._looked_ns <= self._resolution_ns * 3 // 2
 
+    @property
+    def node_count(self) -> int:
+        return len(self._nodes)
+
     def report(self) -> Sequence[NodeScrape]:
         """Every node that is asked, in no order: a snapshot."""
         in_use = self._client.endpoint_in_use

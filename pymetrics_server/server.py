@@ -39,6 +39,7 @@ from pymetrics_server.kubelet.tls import FollowedTLS, KubeletTLS
 from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.selectors import parse_label_selector
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.options import Options, flag_texts
 from pymetrics_server.scraper import Scraper
 from pymetrics_server.serving import watchdog
@@ -183,6 +184,7 @@ class Server:
             node_selector=selector,
             secure_port=options.secure_port,
             scrapes=self._scraper,
+            kubelet_verify=lambda: kubelet_tls.verify,
             flags=flag_texts(options),
         )
         self._app = App(
@@ -259,6 +261,9 @@ class Server:
             "garbage": self._collect_garbage,
             "in flight": self._telemetry.publish_in_flight,
             "kubelets' TLS": self._kubelet_tls.reload_if_changed,
+            "verification": lambda: self._telemetry.set_verification(
+                self._kubelet_tls.verify, self._scraper.node_count
+            ),
             "points": lambda: self._telemetry.set_points(*self._store.servable(self._clock.monotonic_ns())),
         }
         failing: set[str] = set()
@@ -359,13 +364,14 @@ def _followed(read: Callable[[], KubeletTLS]) -> FollowedTLS:
 
 def _kubelet_tls(options: Options, credentials: Credentials) -> KubeletTLS:
     """Kubelets are shown what kube-apiserver is shown, and trusted as it is, where no flag says otherwise."""
+    verify, ca_file = options.kubelet_verification, options.kubelet_certificate_authority
+    if verify is Verification.ADDRESS and credentials.insecure_skip_tls_verify and not ca_file:
+        verify = Verification.INSECURE
     return KubeletTLS(
-        insecure=options.kubelet_insecure_tls
-        or (credentials.insecure_skip_tls_verify and not options.kubelet_certificate_authority),
-        ca_file=options.kubelet_certificate_authority or credentials.ca_file or "",
+        verify=verify,
+        ca_file=ca_file or credentials.ca_file or "",
         client_cert_file=options.kubelet_client_certificate or credentials.client_cert_file or "",
         client_key_file=options.kubelet_client_key or credentials.client_key_file or "",
-        completely_insecure=options.deprecated_kubelet_completely_insecure,
     )
 
 
@@ -376,6 +382,7 @@ def _transport_settings(options: Options) -> TransportSettings:
         use_node_status_port=options.kubelet_use_node_status_port,
         request_timeout_ns=options.kubelet_request_timeout_ns,
         completely_insecure=options.deprecated_kubelet_completely_insecure,
+        verifies_node_name=options.kubelet_verification is Verification.NODE_NAME,
         user_agent=_USER_AGENT,
     )
 

@@ -21,6 +21,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from pymetrics_server.meta.verification import Verification
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
 _SCRAPE_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -222,6 +224,14 @@ class Telemetry:
             ["reason"],
             registry=registry,
         )
+        unverified = Gauge(
+            "pymetrics_server_kubelet_unverified_nodes",
+            "Nodes that are scraped without proof that they answer themselves, by what is verified all the same: "
+            "chain (some serving certificate of the CA), insecure (nothing), http (nothing, over plain HTTP)",
+            ["verify"],
+            registry=registry,
+        )
+        self._unverified = {v: unverified.labels(v.value) for v in Verification if not v.proves_the_node}
         freshness = Histograms(
             "metrics_server_api_metric_freshness_seconds",
             "[ALPHA] Freshness of metrics exported",
@@ -297,6 +307,11 @@ class Telemetry:
     def set_points(self, nodes: int, containers: int) -> None:
         self._node_points.set(nodes)
         self._container_points.set(containers)
+
+    def set_verification(self, verify: Verification, nodes: int) -> None:
+        """So is each of the nodes scraped."""
+        for unproven, shown in self._unverified.items():
+            shown.set(nodes if unproven is verify else 0)
 
     def set_in_flight(self, count: int) -> None:
         """Reading requests being answered now; called at each change, shown by publish_in_flight."""

@@ -302,6 +302,7 @@ async def test_a_node_that_left_is_forgotten_and_its_late_answer_dropped(cluster
         assert len(cluster.asked_at("node1")) == 1
         assert {name for _, name in cluster.stored} == {"node2"}
         assert [scrape.node for scrape in scraper.report()] == ["node2"]
+        assert scraper.node_count == 1
         assert cluster.value("metrics_server_kubelet_request_duration_seconds_count", node="node1") is None
 
 

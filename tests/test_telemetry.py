@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.telemetry import (
     Buckets,
     Telemetry,
@@ -66,6 +67,11 @@ metrics_server_kubelet_request_total{success="false"} 1.0
 # HELP pymetrics_server_kubelet_failures_total Scrapes that failed, by the class that logs and readyz name
 # TYPE pymetrics_server_kubelet_failures_total counter
 pymetrics_server_kubelet_failures_total{reason="refused"} 1.0
+# HELP pymetrics_server_kubelet_unverified_nodes Nodes that are scraped without proof that they answer themselves, by what is verified all the same: chain (some serving certificate of the CA), insecure (nothing), http (nothing, over plain HTTP)
+# TYPE pymetrics_server_kubelet_unverified_nodes gauge
+pymetrics_server_kubelet_unverified_nodes{verify="chain"} 0.0
+pymetrics_server_kubelet_unverified_nodes{verify="insecure"} 3.0
+pymetrics_server_kubelet_unverified_nodes{verify="http"} 0.0
 # HELP metrics_server_api_metric_freshness_seconds [ALPHA] Freshness of metrics exported
 # TYPE metrics_server_api_metric_freshness_seconds histogram
 metrics_server_api_metric_freshness_seconds_bucket{le="1"} 0.0
@@ -149,6 +155,7 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
     shown.observe_round(12)
     shown.observe_freshness({8: 1, 1_790_000_000: 1})
     shown.set_points(nodes=3, containers=40)
+    shown.set_verification(Verification.INSECURE, 3)
     shown.observe_request(
         request_labels("LIST", "metrics.k8s.io", "v1beta1", "pods", scope="namespace"), 200, 0.004
     )
@@ -162,6 +169,23 @@ def test_every_family_is_shown_by_the_name_type_and_help_that_dashboards_know() 
     )
     assert f"apiserver_request_duration_seconds_bucket{{{labels}}} 1.0" in of_requests
     assert len([one for one in of_requests if "_bucket{" in one]) == 24
+
+
+@pytest.mark.parametrize("verify", list(Verification))
+def test_nodes_count_as_unverified_by_what_is_verified_now_and_not_at_all_where_they_are_proven(
+    verify: Verification,
+) -> None:
+    shown = telemetry()
+    for before in Verification:
+        shown.set_verification(before, 9)
+    shown.set_verification(verify, 7)
+    series = "pymetrics_server_kubelet_unverified_nodes"
+    counted = {
+        v: f'{series}{{verify="{v.value}"}} {7 if v is verify else 0}.0'
+        for v in Verification
+        if not v.proves_the_node
+    }
+    assert [one for one in lines(shown) if one.startswith(series)] == list(counted.values())
 
 
 def test_a_request_refused_for_too_many_in_flight_is_a_termination() -> None:

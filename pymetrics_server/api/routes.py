@@ -1,7 +1,7 @@
 """What answers each route, once it is known that the user may have it."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from pymetrics_server.api.zpages import DELIMITERS, TEXT_PLAIN, negotiate_page
 from pymetrics_server.clock import Clock
 from pymetrics_server.log import verbosity
 from pymetrics_server.meta.status import method_not_allowed, not_found_generic
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.telemetry import CONTENT_TYPE, Telemetry
 from pymetrics_server.version import KUBERNETES_MAJOR, KUBERNETES_MINOR, VERSION
 
@@ -46,6 +47,7 @@ class Routes:
         node_selector: Selector,
         secure_port: int,
         scrapes: ScrapeReporter,
+        kubelet_verify: Callable[[], Verification],
         flags: Mapping[str, str],
     ) -> None:
         self._telemetry = telemetry
@@ -54,6 +56,7 @@ class Routes:
         self._secure_port = secure_port
         self._usage = usage
         self._scrapes = scrapes
+        self._kubelet_verify = kubelet_verify
         self._flags = flags
         self._started_s = clock.now_ns() // 1_000_000_000
         self._openapi = OpenAPI(self._started_s)
@@ -106,6 +109,7 @@ class Routes:
             binary_version=VERSION,
             emulation_version=f"{KUBERNETES_MAJOR}.{KUBERNETES_MINOR}",
             paths=discovery.path_index(self._checks)["paths"],
+            kubelet_verify=self._kubelet_verify(),
             rows=rows,
             table=await table(rows),
         )

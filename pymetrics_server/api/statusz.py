@@ -18,6 +18,7 @@ from pymetrics_server.errors import FailureClass
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.scrape import NodeScrape
 from pymetrics_server.meta.timestamp import format_rfc3339
+from pymetrics_server.meta.verification import Verification
 
 _SECOND_NS = 1_000_000_000
 _BATCH = 500
@@ -48,6 +49,7 @@ class StatuszFacts(msgspec.Struct, frozen=True):
     binary_version: str
     emulation_version: str
     paths: Sequence[str]  # all that the index lists
+    kubelet_verify: Verification
     rows: Sequence[NodeRow] = ()
     table: Sequence[bytes] = ()  # of the rows
 
@@ -107,6 +109,8 @@ def statusz_reply(facts: StatuszFacts, representation: Representation, delimiter
     }
     head = page_head(facts.component, "statusz")
     head += "".join(f"{key}{delimiter} {value}\n" for key, value in pairs.items())
+    verify = facts.kubelet_verify
+    head += f"\nVerified of kubelets ({verify.value}): {verify.meaning}\n"
     return Reply([head.encode(), _summary(facts.rows).encode(), *facts.table], 200, TEXT)
 
 
@@ -141,7 +145,7 @@ def _summary(rows: Sequence[NodeRow]) -> str:
     """How many nodes fail in which way, and what to do about it."""
     failing = Counter(row.failure for row in rows if row.failure is not None)
     cures = {row.failure: row.cure for row in reversed(rows)}  # of the first that fails so
-    lines = [f"\nNodes: {len(rows)}, failing: {failing.total()}\n"]
+    lines = [f"Nodes: {len(rows)}, failing: {failing.total()}\n"]
     lines += [
         f"  {failure.label} at {count}: {failure.cause}; {cures[failure]}\n"
         for failure, count in failing.most_common()

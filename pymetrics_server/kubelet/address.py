@@ -30,6 +30,17 @@ def addresses_of(node: Node, preferred_types: Sequence[str]) -> Sequence[str]:
     return tuple(found)
 
 
+def name_of(node: Node) -> str:
+    """What a certificate that proves the node names; KubeletError(TLS_NAME_MISMATCH) where none can."""
+    if not _usable("Hostname", node.name):
+        raise KubeletError(
+            FailureClass.TLS_NAME_MISMATCH,
+            f"no certificate can name a node {node.name!r}",
+            cure="set --kubelet-tls-verify=address",
+        )
+    return node.name
+
+
 def port_of(node: Node, default_port: int, use_node_status_port: bool) -> int:
     return node.kubelet_port if use_node_status_port and node.kubelet_port else default_port
 

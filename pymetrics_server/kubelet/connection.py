@@ -15,6 +15,7 @@ import aiohappyeyeballs
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.answer import Answer, Answering
 from pymetrics_server.kubelet.failure import of_connecting, of_exchange, one_line
+from pymetrics_server.kubelet.presented import names_presented
 
 _NEXT_ADDRESS_AFTER_S = 0.25  # RFC 8305: of a name that has several
 _BYTES_PER_TURN = 262_144  # a flood comes in piecemeal, so that the others get their turns
@@ -40,9 +41,10 @@ class KubeletConnection:
 
     @classmethod
     async def open(
-        cls, host: str, port: int, tls: ssl.SSLContext | None, within_s: float
+        cls, host: str, port: int, tls: ssl.SSLContext | None, server_name: str, within_s: float
     ) -> "KubeletConnection":
-        """`tls` None is plain HTTP. Raises KubeletError."""
+        """`tls` None is plain HTTP; else `server_name` is what the certificate has to name, as far as `tls` looks at
+        names, and what is asked for (SNI) unless it is an IP. Raises KubeletError."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
         doing, late = "its name is not resolved", FailureClass.DNS
@@ -54,7 +56,7 @@ class KubeletConnection:
                 connected = await _dialled(found)
                 doing = "the connection is taken, but no TLS handshake made"
                 if tls is not None:
-                    connected = await _secured(connected, tls, host, loop)
+                    connected = await _secured(connected, tls, server_name, loop)
             return cls(connected, (host, port), tls, loop)
         except BaseException as err:
             if connected is not None:
@@ -181,13 +183,16 @@ async def _dialled(found: Sequence[Any]) -> socket.socket:
 
 
 async def _secured(
-    connected: socket.socket, tls: ssl.SSLContext, host: str, loop: asyncio.AbstractEventLoop
+    connected: socket.socket, tls: ssl.SSLContext, server_name: str, loop: asyncio.AbstractEventLoop
 ) -> ssl.SSLSocket:
     """`connected`, which is closed where that fails."""
     secured: ssl.SSLSocket | None = None
     try:
         secured = tls.wrap_socket(
-            connected, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            connected,
+            server_hostname=server_name.encode(),  # text would be refused for a label above 63, which a node may have
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
         )
         while True:
             try:
@@ -199,10 +204,21 @@ async def _secured(
             else:
                 return secured
     except BaseException as err:
+        refused = _refused(err, secured) if isinstance(err, OSError | ValueError) else None
         (secured or connected).close()
-        if isinstance(err, OSError | ValueError):
-            raise of_exchange(err) from err
+        if refused is not None:
+            raise refused from err
         raise
+
+
+def _refused(err: OSError | ValueError, secured: ssl.SSLSocket | None) -> KubeletError:
+    """Of a certificate for somebody else, whom it is for."""
+    found = of_exchange(err)
+    if secured is None or found.failure is not FailureClass.TLS_NAME_MISMATCH:
+        return found
+    names = names_presented(secured)
+    detail = found.detail.removesuffix(".")
+    return KubeletError(found.failure, one_line(f"{detail}: {names}") if names else detail)
 
 
 async def _once(

@@ -9,27 +9,27 @@ from pathlib import Path
 
 from pymetrics_server.errors import ConfigError, system_words
 from pymetrics_server.log import Logger
+from pymetrics_server.meta.verification import Verification
 
 log = Logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KubeletTLS:
-    """A file wins over PEM data of the same kind; `insecure` forgets every CA; no CA at all is the system's."""
+    """A file wins over PEM data of the same kind; INSECURE forgets every CA; no CA at all is the system's."""
 
-    insecure: bool = False
+    verify: Verification = Verification.ADDRESS
     ca_file: str = ""
     ca_pem: bytes = b""
     client_cert_file: str = ""
     client_cert_pem: bytes = b""
     client_key_file: str = ""
     client_key_pem: bytes = b""
-    completely_insecure: bool = False
 
 
 def client_context(tls: KubeletTLS) -> ssl.SSLContext | None:
     """None where kubelets are read over plain HTTP. ConfigError names the file and what is wrong with it."""
-    if tls.completely_insecure:
+    if tls.verify is Verification.HTTP:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -38,6 +38,7 @@ def client_context(tls: KubeletTLS) -> ssl.SSLContext | None:
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.hostname_checks_common_name = False
+    context.check_hostname = tls.verify.proves_the_node
     context.set_alpn_protocols(["http/1.1"])
     try:
         with tempfile.TemporaryDirectory(prefix="kubelet-tls-") as folder:  # mode 0700, gone on leaving
@@ -49,8 +50,7 @@ def client_context(tls: KubeletTLS) -> ssl.SSLContext | None:
 
 
 def _load_authorities(context: ssl.SSLContext, tls: KubeletTLS, folder: Path) -> None:
-    if tls.insecure:
-        context.check_hostname = False
+    if tls.verify is Verification.INSECURE:
         context.verify_mode = ssl.CERT_NONE
     elif tls.ca_file or tls.ca_pem:
         name, path = _source(tls.ca_file, tls.ca_pem, "certificate authority", folder)
@@ -106,8 +106,8 @@ def _words(err: OSError) -> str:
 
 
 class FollowedTLS:
-    """Kubelets' TLS. `context` is another one as soon as what `read` tells, or its files, can be used and have changed: an
-    exec plugin writes each certificate that it issues to a file of its own."""
+    """Kubelets' TLS. `context`, and what it verifies, is another one as soon as what `read` tells, or its files, can be
+    used and have changed: an exec plugin writes each certificate that it issues to a file of its own."""
 
     def __init__(self, read: Callable[[], KubeletTLS]) -> None:
         """Raises ConfigError."""
@@ -115,6 +115,8 @@ class FollowedTLS:
         tls = read()
         self._seen = _signature(tls)
         self.context = client_context(tls)
+        self.verify = tls.verify
+        _tell_of(tls.verify)
 
     def reload_if_changed(self) -> None:
         """Files that do not belong together are left until one of them changes again, and said once."""
@@ -128,6 +130,18 @@ class FollowedTLS:
             log.error("Keeping the kubelets' TLS of before: the new files cannot be used", err)
         else:
             log.info("Kubelets' CA and client certificate taken up")
+            if tls.verify is not self.verify:
+                self.verify = tls.verify
+                _tell_of(tls.verify)
+
+
+def _tell_of(verify: Verification) -> None:
+    if not verify.proves_the_node:
+        log.warning(
+            "Kubelets are believed without proof of which node they are",
+            verify=verify.value,
+            verified=verify.meaning,
+        )
 
 
 def _signature(tls: KubeletTLS) -> tuple[object, ...]:

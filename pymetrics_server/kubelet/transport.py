@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pymetrics_server.errors import FailureClass, KubeletError
-from pymetrics_server.kubelet.address import addresses_of, host_port, port_of
+from pymetrics_server.kubelet.address import addresses_of, host_port, name_of, port_of
 from pymetrics_server.kubelet.answer import Answer
 from pymetrics_server.kubelet.connection import KubeletConnection
 from pymetrics_server.kubelet.failure import of_status, one_line
@@ -25,6 +25,10 @@ _MiB = 1 << 20
 #: What another address of the node may not have.
 _TRY_ELSEWHERE = frozenset(
     {FailureClass.DNS, FailureClass.CONNECT_TIMEOUT, FailureClass.REFUSED, FailureClass.UNREACHABLE}
+)
+_CURE_OF_ANOTHER_NAME = (
+    "set --kubelet-tls-verify=address if the certificate names the address, else reissue it with the node's name "
+    "among its names (serverTLSBootstrap)"
 )
 
 TLS = Callable[[], ssl.SSLContext | None]
@@ -45,6 +49,7 @@ class TransportSettings:
     use_node_status_port: bool
     request_timeout_ns: int
     completely_insecure: bool = False
+    verifies_node_name: bool = False  # and not the address that is dialled
     max_body_bytes: int = 8 * _MiB
     user_agent: str = "metrics-server"
 
@@ -52,12 +57,13 @@ class TransportSettings:
 class _Target:
     """Where a node is asked; made again when its addresses or its port change."""
 
-    __slots__ = ("hosts", "node", "port", "turn")
+    __slots__ = ("hosts", "node", "port", "server_names", "turn")
 
-    def __init__(self, node: Node, hosts: Sequence[str], port: int) -> None:
+    def __init__(self, node: Node, hosts: Sequence[str], port: int, server_names: Sequence[str]) -> None:
         self.node = node
         self.hosts = hosts
         self.port = port
+        self.server_names = server_names  # one for each of the hosts: what the certificate has to name there
         self.turn = 0  # the host that answered last; the preferred one where none did
 
     @property
@@ -125,14 +131,16 @@ class KubeletTransport:
                 hosts = hosts[:1]
             port = port_of(node, settings.port, settings.use_node_status_port)
             if target is None or (target.hosts, target.port) != (hosts, port):
-                target = self._targets[node.name] = _Target(node, hosts, port)
+                names = (name_of(node),) * len(hosts) if settings.verifies_node_name else hosts
+                target = self._targets[node.name] = _Target(node, hosts, port, names)
             target.node = node
         return target
 
     def _is_unverified(self) -> bool:
-        """Whoever answers is believed: our token is then shown at the preferred address and at no other."""
+        """Whoever answers is believed, or whoever has a certificate of the CA: our token is then shown at the preferred
+        address and at no other."""
         tls = self._tls()
-        return tls is not None and tls.verify_mode is ssl.CERT_NONE
+        return tls is not None and not tls.check_hostname
 
     async def _authorized(self, target: _Target, path: str, deadline_s: float) -> Answer:
         line = await self._authorization_line()
@@ -187,8 +195,12 @@ class KubeletTransport:
             turn = (target.turn + i) % len(hosts)
             within_s = (deadline_s - loop.time()) * _CONNECT_SHARE / (len(hosts) - i)
             try:
-                connection = await KubeletConnection.open(hosts[turn], target.port, tls, within_s)
+                connection = await KubeletConnection.open(
+                    hosts[turn], target.port, tls, target.server_names[turn], within_s
+                )
             except KubeletError as err:
+                if err.failure is FailureClass.TLS_NAME_MISMATCH and self._settings.verifies_node_name:
+                    err.cure = _CURE_OF_ANOTHER_NAME
                 failed.append((hosts[turn], err))
                 if err.failure not in _TRY_ELSEWHERE:
                     break

@@ -24,6 +24,11 @@ def parse(argv: Sequence[str]) -> Options:
     fields: dict[str, Any] = {flag.field: given.pop(flag.name) for flag in flags if flag.name in given}
     options = Options(**fields, inert=tuple(sorted(given)))
     options = dataclasses.replace(options, node_selector=options.node_selector.strip())
+    if "kubelet_tls_verify" not in fields and (
+        options.kubelet_insecure_tls or options.deprecated_kubelet_completely_insecure
+    ):
+        # What else is typed beside them contradicts them, its default does not.
+        options = dataclasses.replace(options, kubelet_tls_verify="insecure")
     if options.help or options.version:
         return options
     if found := violations(options, given):

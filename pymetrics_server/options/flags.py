@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from pymetrics_server.log import FileLevel
+from pymetrics_server.meta.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ _SHORTEST_MAX_AGE_NS = 60 * _SECOND_NS
 _FLAG = "flag"
 
 #: Flags that metrics-server does not have; its --help is not in its own help.
-OURS_ALONE = frozenset({"kubelet-endpoint", "metric-max-age", "telemetry-per-node"})
+OURS_ALONE = frozenset({"kubelet-endpoint", "kubelet-tls-verify", "metric-max-age", "telemetry-per-node"})
 
 #: Stands behind what is wrong with the flag, too.
 CORS_HELP = (
@@ -174,6 +175,14 @@ class Options:
         10 * _SECOND_NS,
         Group.KUBELET,
         "How long one node's scrape may take; less than 9/10 of the resolution.",
+    )
+    kubelet_tls_verify: Literal["address", "node-name", "chain", "insecure"] = _flag(
+        Kind.TEXT,
+        "address",
+        Group.KUBELET,
+        "What is verified of kubelets' serving certificates: address (the CA, and the address that is dialled), "
+        "node-name (the CA, and the node's name: for certificates that do not name the IP), chain (the CA alone: any "
+        "serving certificate of it is believed of any node), or insecure (nothing, which is what --kubelet-insecure-tls means).",
     )
     kubelet_use_node_status_port: bool = _flag(
         Kind.BOOL, False, Group.KUBELET, "Prefer the kubelet's port from the node's status to --kubelet-port."
@@ -338,6 +347,12 @@ class Options:
     @property
     def effective_metric_max_age_ns(self) -> int:
         return self.metric_max_age_ns or max(_SHORTEST_MAX_AGE_NS, 3 * self.metric_resolution_ns)
+
+    @property
+    def kubelet_verification(self) -> Verification:
+        if self.deprecated_kubelet_completely_insecure:
+            return Verification.HTTP
+        return Verification(self.kubelet_tls_verify)
 
 
 def effective_flags() -> tuple[Flag, ...]:

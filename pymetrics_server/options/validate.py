@@ -12,6 +12,7 @@ from pymetrics_server.options.flags import Options, Value
 from pymetrics_server.options.origins import cors_violation, hsts_violation, together
 
 KUBELET_ENDPOINTS = ("auto", "summary", "resource")
+KUBELET_TLS_VERIFY = ("address", "node-name", "chain", "insecure")
 TLS_VERSIONS = ("VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13")
 _AES = (
     "AES_128_GCM_SHA256",
@@ -174,9 +175,38 @@ def _start_violations(options: Options, inert: Mapping[str, Value]) -> list[str]
             f"kubelet-endpoint should be one of {', '.join(KUBELET_ENDPOINTS)}, "
             f"but value {go_quote(options.kubelet_endpoint)} provided"
         )
+    found.append(_verification_violation(options))
     if options.metric_max_age_ns < 0:
         found.append("metric-max-age should not be negative")
     return list(filter(None, found))
+
+
+def _verification_violation(options: Options) -> str:
+    """ "" where there is none."""
+    flag = f"--kubelet-tls-verify={options.kubelet_tls_verify}"
+    if options.kubelet_tls_verify not in KUBELET_TLS_VERIFY:
+        return (
+            f"kubelet-tls-verify should be one of {', '.join(KUBELET_TLS_VERIFY)}, "
+            f"but value {go_quote(options.kubelet_tls_verify)} provided"
+        )
+    if options.kubelet_tls_verify == "insecure":
+        if options.kubelet_certificate_authority:
+            return (
+                f"cannot use both --kubelet-certificate-authority and {flag}: drop the first to verify nothing, "
+                "or the second to verify by it"
+            )
+        return ""
+    contradicting = {
+        "--kubelet-insecure-tls": options.kubelet_insecure_tls,
+        "--deprecated-kubelet-completely-insecure": options.deprecated_kubelet_completely_insecure,
+    }
+    for insecure, given in contradicting.items():
+        if given:
+            return (
+                f"cannot use both {insecure} and {flag}: drop the first to verify certificates, or the second to verify "
+                "nothing"
+            )
+    return ""
 
 
 def _texts(inert: Mapping[str, Value], name: str) -> tuple[str, ...]:

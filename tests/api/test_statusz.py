@@ -12,6 +12,7 @@ from pymetrics_server.errors import FailureClass
 from pymetrics_server.meta.scrape import NodeScrape, ScrapeState
 from pymetrics_server.meta.status import StatusError
 from pymetrics_server.meta.usage import NodeUsage, PodUsage
+from pymetrics_server.meta.verification import Verification
 from tests.api.world import golden
 
 S = 1_000_000_000
@@ -54,6 +55,7 @@ FACTS = StatuszFacts(
     binary_version="0.1.0",
     emulation_version="1.36",
     paths=["/apis", "/apis/metrics.k8s.io", "/readyz/ping", "/readyz", "/metrics", "/openapi/v2", "/statusz"],
+    kubelet_verify=Verification.NODE_NAME,
 )
 
 

@@ -18,6 +18,7 @@ from pymetrics_server.meta.objects import Node, PodMeta
 from pymetrics_server.meta.scrape import NodeScrape
 from pymetrics_server.meta.selectors import LabelSelector
 from pymetrics_server.meta.usage import NEVER, ContainerUsage, NodeUsage, PodUsage, Validity
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.telemetry import Telemetry
 from tests.fakes.clock import FakeClock
 
@@ -172,6 +173,7 @@ class World:
             node_selector=self.node_selector,
             secure_port=10250,
             scrapes=self,
+            kubelet_verify=lambda: Verification.ADDRESS,
             flags={"kubelet-port": "10250"},
         )
         return App(

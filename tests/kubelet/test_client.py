@@ -21,6 +21,7 @@ from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
 from pymetrics_server.meta.objects import Node, NodeAddress
 from pymetrics_server.meta.usage import NodeSample
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.x509 import issue, make_ca
 from tests.fakes.clock import FakeClock
 from tests.kubelet.fake_kubelet import Answer, FakeKubelet, by_path, reply, server_context, serving
@@ -81,7 +82,7 @@ async def scraper(
         port=port,
         use_node_status_port=False,
         request_timeout_ns=int(timeout_s * 1e9),
-        completely_insecure=tls.completely_insecure,
+        completely_insecure=tls.verify is Verification.HTTP,
         max_body_bytes=max_body_bytes,
         user_agent="metrics-server/test",
     )
@@ -271,7 +272,7 @@ async def test_where_certificates_are_not_verified_the_token_is_shown_at_the_pre
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     asked = at(("InternalIP", "127.0.0.1"), ("Hostname", "127.0.0.2"))
-    insecure = KubeletTLS(insecure=True)
+    insecure = KubeletTLS(verify=Verification.INSECURE)
     async with (
         serving(by_path(BOTH), TRUSTED, host="127.0.0.2", port=port) as kubelet,
         scraper(port, tls=insecure) as client,
@@ -629,7 +630,7 @@ async def test_each_fault_of_a_certificate_has_its_class(pair: object, failure: 
         async with scraper(kubelet.port) as client:
             assert (await failure_of(client)).failure is failure
         assert kubelet.heads == []
-        async with scraper(kubelet.port, tls=KubeletTLS(insecure=True)) as client:
+        async with scraper(kubelet.port, tls=KubeletTLS(verify=Verification.INSECURE)) as client:
             assert (await client.scrape(node())).node is not None
 
 
@@ -658,7 +659,7 @@ async def test_a_plain_http_server_is_a_tls_failure() -> None:
 
 
 async def test_completely_insecure_speaks_plain_http_and_shows_no_credentials() -> None:
-    plain = KubeletTLS(completely_insecure=True)
+    plain = KubeletTLS(verify=Verification.HTTP)
     async with serving(by_path(BOTH), None) as kubelet, scraper(kubelet.port, tls=plain) as client:
         await client.scrape(node())
     assert "authorization" not in kubelet.heads[0].lower()

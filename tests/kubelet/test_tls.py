@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pymetrics_server.errors import ConfigError
-from pymetrics_server.kubelet.tls import KubeletTLS, client_context
+from pymetrics_server.kubelet.tls import FollowedTLS, KubeletTLS, client_context
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.x509 import issue, make_ca
 
 CA = make_ca("kubelet-ca", time.time_ns())
@@ -40,13 +41,25 @@ def test_a_given_ca_is_the_only_one_trusted(tmp_path: Path) -> None:
 
 
 def test_insecure_verifies_nothing_and_forgets_the_ca() -> None:
-    context = context_of(KubeletTLS(insecure=True, ca_pem=CA.cert_pem, ca_file="/nowhere"))
+    context = context_of(KubeletTLS(verify=Verification.INSECURE, ca_pem=CA.cert_pem, ca_file="/nowhere"))
     assert context.verify_mode is ssl.CERT_NONE
     assert not context.get_ca_certs()
 
 
+@pytest.mark.parametrize(
+    ("verify", "by_ca", "by_name"),
+    [(Verification.NODE_NAME, True, True), (Verification.CHAIN, True, False)],
+)
+def test_names_are_verified_unless_the_chain_alone_is_asked_for(
+    verify: Verification, by_ca: bool, by_name: bool
+) -> None:
+    context = context_of(KubeletTLS(verify=verify, ca_pem=CA.cert_pem))
+    assert (context.verify_mode is ssl.CERT_REQUIRED, context.check_hostname) == (by_ca, by_name)
+    assert len(context.get_ca_certs()) == 1
+
+
 def test_completely_insecure_needs_no_context_and_reads_no_file() -> None:
-    assert client_context(KubeletTLS(completely_insecure=True, client_cert_file="/nowhere")) is None
+    assert client_context(KubeletTLS(verify=Verification.HTTP, client_cert_file="/nowhere")) is None
 
 
 def test_a_client_certificate_may_be_data_or_files_or_one_of_each(tmp_path: Path) -> None:
@@ -82,3 +95,18 @@ def test_what_cannot_be_used_is_named_in_one_sentence(tls: KubeletTLS, sentence:
         client_context(tls)
     assert sentence in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_that_nothing_proves_the_nodes_is_said_once_whenever_it_comes_to_that(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = KubeletTLS(ca_pem=CA.cert_pem)
+    followed = FollowedTLS(lambda: asked)
+    for verify in (Verification.ADDRESS, Verification.INSECURE, Verification.INSECURE, Verification.CHAIN):
+        asked = KubeletTLS(ca_pem=CA.cert_pem, verify=verify)
+        followed.reload_if_changed()
+        assert followed.verify is verify
+    for verify in Verification:
+        FollowedTLS(lambda verify=verify: KubeletTLS(verify=verify))  # type: ignore[misc]  # a default, not an argument
+    told = [r.kv["verify"] for r in caplog.records if r.levelname == "WARNING"]  # type: ignore[attr-defined]
+    assert told == ["insecure", "chain", "chain", "insecure", "http"]

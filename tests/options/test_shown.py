@@ -13,12 +13,14 @@ from pymetrics_server.options.flags import Kind, effective_flags
     [
         ("", "metric-resolution", "1m0s"),
         ("", "kubelet-insecure-tls", "false"),
+        ("", "kubelet-tls-verify", "address"),
         ("", "kubelet-preferred-address-types", "[Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP]"),
         ("", "cors-allowed-origins", "[]"),
         ("", "bind-address", "0.0.0.0"),
         ("", "kubeconfig", ""),
         ("--metric-resolution=90s", "metric-resolution", "1m30s"),
         ("--kubelet-insecure-tls", "kubelet-insecure-tls", "true"),
+        ("--kubelet-insecure-tls", "kubelet-tls-verify", "insecure"),
         ("-v4", "v", "4"),
         ("", "tls-sni-cert-key", "[]"),
         (

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pymetrics_server.meta.verification import Verification
 from pymetrics_server.options import Options, UsageError, parse
 from pymetrics_server.options.flags import CORS_HELP, effective_flags
 from pymetrics_server.options.inert import inert_flags
@@ -200,6 +201,39 @@ def test_the_kubelet_s_flags_contradict_each_other_as_often_as_in_metrics_server
             'kubelet-endpoint should be one of auto, summary, resource, but value "cadvisor" provided',
         ),
         ("--metric-max-age=-1s", "metric-max-age should not be negative"),
+        (
+            "--kubelet-tls-verify=hostname",
+            "kubelet-tls-verify should be one of address, node-name, chain, insecure, "
+            'but value "hostname" provided',
+        ),
+        (
+            "--kubelet-insecure-tls --kubelet-tls-verify=",
+            'kubelet-tls-verify should be one of address, node-name, chain, insecure, but value "" provided',
+        ),
+        (
+            "--kubelet-tls-verify=node-name --kubelet-insecure-tls",
+            "cannot use both --kubelet-insecure-tls and --kubelet-tls-verify=node-name: drop the first to verify "
+            "certificates, or the second to verify nothing",
+        ),
+        (
+            "--kubelet-insecure-tls=true --kubelet-tls-verify=address",
+            "cannot use both --kubelet-insecure-tls and --kubelet-tls-verify=address: drop the first to verify "
+            "certificates, or the second to verify nothing",
+        ),
+        (
+            f"--kubelet-tls-verify=chain {NO_TLS}",
+            f"cannot use both {NO_TLS} and --kubelet-tls-verify=chain: drop the first to verify certificates, or the "
+            "second to verify nothing",
+        ),
+        (
+            "--kubelet-certificate-authority=a --kubelet-tls-verify=insecure",
+            "cannot use both --kubelet-certificate-authority and --kubelet-tls-verify=insecure: drop the first to verify "
+            "nothing, or the second to verify by it",
+        ),
+        (
+            f"--kubelet-insecure-tls --kubelet-tls-verify=insecure {NO_TLS}",
+            f"cannot use both --kubelet-insecure-tls and {NO_TLS}",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_metrics_server_s_words(argv: str, words: str) -> None:
@@ -230,10 +264,36 @@ def test_only_the_first_of_several_mistakes_is_told() -> None:
         r"--cors-allowed-origins=^https://example\.com(:|$),//[^?+]+\.corp\+:,^a\\1$",
         "--metric-resolution=1s --version",
         "--metric-resolution=1s --help",
+        "--kubelet-tls-verify=address --kubelet-certificate-authority=a",
+        "--kubelet-tls-verify=chain --kubelet-insecure-tls=false",
     ],
 )
 def test_what_can_be_used_passes(argv: str) -> None:
     parse(argv.split())
+
+
+@pytest.mark.parametrize(
+    ("argv", "verified"),
+    [
+        ("", Verification.ADDRESS),
+        ("--kubelet-tls-verify=node-name", Verification.NODE_NAME),
+        ("--kubelet-tls-verify chain --kubelet-certificate-authority=a", Verification.CHAIN),
+        ("--kubelet-tls-verify=insecure", Verification.INSECURE),
+        ("--kubelet-insecure-tls", Verification.INSECURE),
+        ("--kubelet-insecure-tls --kubelet-tls-verify=insecure", Verification.INSECURE),
+        ("--kubelet-insecure-tls=false", Verification.ADDRESS),
+        (NO_TLS, Verification.HTTP),
+        (f"{NO_TLS} --kubelet-tls-verify=insecure", Verification.HTTP),
+    ],
+)
+def test_what_is_verified_of_kubelets_is_one_choice_however_it_is_typed(
+    argv: str, verified: Verification
+) -> None:
+    options = parse(argv.split())
+    assert options.kubelet_verification is verified
+    assert (options.kubelet_tls_verify == "insecure") is (
+        verified in (Verification.INSECURE, Verification.HTTP)
+    )
 
 
 def test_two_tables_never_claim_the_same_flag() -> None:
