@@ -53,7 +53,7 @@ parity: $(VENV)/.dev  ## compare every answer with the original's (PEER=/path/to
 	@PARITY_PEER=$(PEER) $(BIN)/python -m tests.parity $(ARGS)
 
 real-cluster: $(VENV)/.dev  ## on a real kube-apiserver (ASSETS=/folder/of/etcd,kube-apiserver,kubectl PEER=/path/to/metrics-server)
-	@KUBEBUILDER_ASSETS=$(ASSETS) METRICS_SERVER=$(PEER) $(BIN)/python -m pytest tests/cluster/real tests/manifests -rP $(ARGS)
+	@KUBEBUILDER_ASSETS=$(ASSETS) METRICS_SERVER=$(PEER) $(BIN)/python -m pytest tests/cluster/real tests/certs tests/manifests -rP $(ARGS)
 
 faults: $(VENV)/.dev  ## a server while its cluster goes wrong, scene by scene; writes docs/reliability.md (ARGS='--only 410')
 	@$(BIN)/python -m benchmarks.faults $(or $(ARGS),--page)

@@ -1,4 +1,4 @@
-"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, or demo."""
+"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, demo, or certs."""
 
 import asyncio
 import os
@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None, stopping: Stopping | None = None) ->
             )  # serving must not pay for the demo's imports
 
             return demo(argv[1:], _loop_factory())
+        if argv[:1] == ["certs"]:
+            from pymetrics_server.certs.command import main as certs
+
+            return certs(argv[1:], _print)
         return serve_from(argv, stopping=stopping)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT

@@ -78,7 +78,10 @@ class Metrics:
                 await asyncio.sleep(0)
             writer.add(write(found))
             stamps_ns.update(map(_stamp_ns, found))
-        await self._observe_many(stamps_ns)
+        if len(stamps_ns) > _OBSERVED_AT_A_TIME:
+            await self._observe_many(stamps_ns)
+        else:
+            self._observe(stamps_ns)
         if rows is not None:
             return writer.finish(rows.head())
         if representation.transform:

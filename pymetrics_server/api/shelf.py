@@ -5,7 +5,7 @@ comes: a list of what did not change is one look at each entry and a join. Nothi
 lister's snapshot that is another object means that objects changed, a Validity that ended that usage did.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
@@ -142,14 +142,15 @@ class Shelf(Generic[O, U]):
         """Those that have usage now."""
         return self._renewed(entries, _stale(entries, mono_ns), mono_ns)
 
-    def portions(self, entries: Sequence[Entry[O, U]], mono_ns: int) -> Iterator[Sequence[Entry[O, U]]]:
+    def portions(self, entries: Sequence[Entry[O, U]], mono_ns: int) -> Iterable[Sequence[Entry[O, U]]]:
         """The same, in as many steps as what is stale of them takes."""
         stale = _stale(entries, mono_ns)
         if len(stale) <= _ANEW_AT_A_TIME:
-            yield self._renewed(entries, stale, mono_ns)
-            return
-        for start in range(0, len(entries), _ANEW_AT_A_TIME):
-            yield self.present(entries[start : start + _ANEW_AT_A_TIME], mono_ns)
+            return (self._renewed(entries, stale, mono_ns),)
+        return (
+            self.present(entries[start : start + _ANEW_AT_A_TIME], mono_ns)
+            for start in range(0, len(entries), _ANEW_AT_A_TIME)
+        )
 
     def _renewed(
         self, entries: Sequence[Entry[O, U]], stale: Sequence[Entry[O, U]], mono_ns: int

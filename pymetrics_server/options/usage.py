@@ -11,6 +11,8 @@ _HEAD = """\
 Usage:
   pymetrics-server [flags]
   pymetrics-server demo [flags]
+  pymetrics-server certs COMMAND [flags]
+  pymetrics-server doctor [flags]
 """
 
 

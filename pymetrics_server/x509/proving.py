@@ -32,7 +32,7 @@ _MALFORMED = (
     UnsupportedAlgorithm,
 )
 _UID_OID = x509.ObjectIdentifier("1.3.6.1.4.1.57683.2")  # Kubernetes' attribute for a user's UID
-_UNDERSTOOD = frozenset(
+UNDERSTOOD = frozenset(
     {
         ExtensionOID.BASIC_CONSTRAINTS,
         ExtensionOID.KEY_USAGE,
@@ -70,38 +70,38 @@ def prove(chain_der: Sequence[bytes], ca_pem: bytes, now_ns: int) -> Proven:
     """
     if not chain_der:
         raise UntrustedError("no certificate was presented")
-    certificates = [_parse(der) for der in chain_der[: _MAX_CERTIFICATES + 1]]
-    walk = _Walk(certificates[1:], _bundle(ca_pem), now_ns)
+    certificates = [parse(der) for der in chain_der[: _MAX_CERTIFICATES + 1]]
+    walk = _Walk(certificates[1:], bundle(ca_pem), now_ns)
     chain = walk.chain_from(certificates[0])
     return Proven(
         _subject(chain[0]),
-        max(_ns(c.not_valid_before_utc) for c in chain),
-        min(_ns(c.not_valid_after_utc) for c in chain),
-        _ns(chain[0].not_valid_after_utc),
+        max(epoch_ns(c.not_valid_before_utc) for c in chain),
+        min(epoch_ns(c.not_valid_after_utc) for c in chain),
+        epoch_ns(chain[0].not_valid_after_utc),
     )
 
 
 def subject_of(der: bytes) -> Subject:
-    return _subject(_parse(der))
+    return _subject(parse(der))
 
 
 def describe(der: bytes) -> str:
     """One line for logs: subject, issuer, end."""
-    cert = _parse(der)
+    cert = parse(der)
     return (
         f"{cert.subject.rfc4514_string() or '(no subject)'}, issued by "
-        f"{cert.issuer.rfc4514_string() or '(no issuer)'}, valid until {_rfc3339(cert.not_valid_after_utc)}"
+        f"{cert.issuer.rfc4514_string() or '(no issuer)'}, valid until {rfc3339(cert.not_valid_after_utc)}"
     )
 
 
 def bundle_der(ca_pem: bytes) -> tuple[bytes, ...]:
     """The certificates of a PEM bundle; one that cannot be read spoils it all (UntrustedError)."""
-    return tuple(c.public_bytes(serialization.Encoding.DER) for c in _bundle(ca_pem))
+    return tuple(c.public_bytes(serialization.Encoding.DER) for c in bundle(ca_pem))
 
 
 def bundle_until_ns(ca_pem: bytes) -> int:
     """When the last CA of a bundle ends; 0 where there is none. Raises UntrustedError."""
-    return max((_ns(c.not_valid_after_utc) for c in _bundle(ca_pem)), default=0)
+    return max((epoch_ns(c.not_valid_after_utc) for c in bundle(ca_pem)), default=0)
 
 
 class _Walk:
@@ -117,7 +117,7 @@ class _Walk:
         self._refusal = ""
 
     def chain_from(self, leaf: x509.Certificate) -> list[x509.Certificate]:
-        _check_dates(leaf, self._now_ns)
+        check_dates(leaf, self._now_ns)
         _check_extensions(leaf)
         _check_usage([leaf])
         for chain in self._complete([leaf]):
@@ -149,9 +149,9 @@ class _Walk:
         self._checks_left -= 1
         try:
             _check_signature(chain[-1], issuer)
-            _check_dates(issuer, self._now_ns)
+            check_dates(issuer, self._now_ns)
             _check_extensions(issuer)
-            _check_may_issue(issuer, intermediates_below=len(chain) - 1, is_anchor=is_anchor)
+            check_may_issue(issuer, intermediates_below=len(chain) - 1, is_anchor=is_anchor)
         except UntrustedError as refusal:
             self._note(refusal)
             return False
@@ -172,30 +172,30 @@ def _check_signature(cert: x509.Certificate, issuer: x509.Certificate) -> None:
         raise UntrustedError(f"x509: cannot verify signature: {err}") from err
 
 
-def _check_dates(cert: x509.Certificate, now_ns: int) -> None:
+def check_dates(cert: x509.Certificate, now_ns: int) -> None:
     now = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC)
     begin, end = cert.not_valid_before_utc, cert.not_valid_after_utc
     if now < begin:
-        relation = f"is before {_rfc3339(begin)}"
+        relation = f"is before {rfc3339(begin)}"
     elif now > end:
-        relation = f"is after {_rfc3339(end)}"
+        relation = f"is after {rfc3339(end)}"
     else:
         return
     raise UntrustedError(
-        f"x509: certificate has expired or is not yet valid: current time {_rfc3339(now)} {relation}"
+        f"x509: certificate has expired or is not yet valid: current time {rfc3339(now)} {relation}"
     )
 
 
 def _check_extensions(cert: x509.Certificate) -> None:
-    if any(e.critical and e.oid not in _UNDERSTOOD for e in cert.extensions):
+    if any(e.critical and e.oid not in UNDERSTOOD for e in cert.extensions):
         raise UntrustedError("x509: unhandled critical extension")
 
 
-def _check_may_issue(issuer: x509.Certificate, *, intermediates_below: int, is_anchor: bool) -> None:
+def check_may_issue(issuer: x509.Certificate, *, intermediates_below: int, is_anchor: bool) -> None:
     """A trust anchor of version 1 has no extensions to say that it is a CA; being in the bundle says it."""
-    constraints = _extension(issuer, x509.BasicConstraints)
+    constraints = extension(issuer, x509.BasicConstraints)
     allowed = constraints.ca if constraints else is_anchor and issuer.version is x509.Version.v1
-    usage = _extension(issuer, x509.KeyUsage)
+    usage = extension(issuer, x509.KeyUsage)
     if not allowed or (usage is not None and not usage.key_cert_sign):
         raise UntrustedError("x509: certificate is not authorized to sign other certificates")
     longest = None if constraints is None else constraints.path_length
@@ -207,22 +207,22 @@ def _check_usage(chain: Sequence[x509.Certificate]) -> None:
     """Extended key usages narrow from the anchor down; a certificate without them narrows nothing."""
     allowing = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
     for cert in chain:
-        usages = _extension(cert, x509.ExtendedKeyUsage)
+        usages = extension(cert, x509.ExtendedKeyUsage)
         if usages is not None and not any(u in allowing for u in usages):
             raise UntrustedError("x509: certificate specifies an incompatible key usage")
 
 
 def _check_names(chain: Sequence[x509.Certificate]) -> None:
     """Constraints bear on alternative names, which client certificates seldom have: together they are refused."""
-    constraints = [n for c in chain[1:] if (n := _extension(c, x509.NameConstraints)) is not None]
+    constraints = [n for c in chain[1:] if (n := extension(c, x509.NameConstraints)) is not None]
     trees = [t for n in constraints for t in (*(n.permitted_subtrees or ()), *(n.excluded_subtrees or ()))]
     if any(isinstance(t, x509.DirectoryName) for t in trees) or (
-        constraints and _extension(chain[0], x509.SubjectAlternativeName) is not None
+        constraints and extension(chain[0], x509.SubjectAlternativeName) is not None
     ):
         raise UntrustedError("x509: the CA's name constraints cannot be checked for this certificate")
 
 
-def _extension(cert: x509.Certificate, kind: type[_E]) -> _E | None:
+def extension(cert: x509.Certificate, kind: type[_E]) -> _E | None:
     try:
         return cert.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -239,13 +239,13 @@ def _subject(cert: x509.Certificate) -> Subject:
     )
 
 
-def _parse(der: bytes) -> x509.Certificate:
+def parse(der: bytes) -> x509.Certificate:
     (cert,) = _parsed(lambda: [x509.load_der_x509_certificate(der)], "certificate")
     return cert
 
 
 @lru_cache(maxsize=8)
-def _bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
+def bundle(ca_pem: bytes) -> tuple[x509.Certificate, ...]:
     if not ca_pem.strip():
         return ()
     return _parsed(lambda: x509.load_pem_x509_certificates(ca_pem), "CA bundle")
@@ -265,9 +265,9 @@ def _parsed(load: Callable[[], list[x509.Certificate]], what: str) -> tuple[x509
     return certificates
 
 
-def _ns(at: datetime) -> int:
+def epoch_ns(at: datetime) -> int:
     return int(at.timestamp()) * 1_000_000_000
 
 
-def _rfc3339(at: datetime) -> str:
+def rfc3339(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
