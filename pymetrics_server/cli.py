@@ -1,4 +1,4 @@
-"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, or demo."""
+"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, demo, doctor."""
 
 import asyncio
 import os
@@ -34,6 +34,12 @@ def main(argv: Sequence[str] | None = None, stopping: Stopping | None = None) ->
             )  # serving must not pay for the demo's imports
 
             return demo(argv[1:], _loop_factory())
+        if argv[:1] == ["doctor"]:
+            from pymetrics_server.doctor.main import (
+                main as doctor,
+            )  # nor for the doctor's
+
+            return doctor(argv[1:])
         return serve_from(argv, stopping=stopping)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT
