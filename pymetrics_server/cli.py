@@ -1,4 +1,4 @@
-"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, demo, or certs."""
+"""argv to one of: serve, which needs no subcommand so that metrics-server's arguments work as they are, demo, certs, doctor."""
 
 import asyncio
 import os
@@ -38,6 +38,12 @@ def main(argv: Sequence[str] | None = None, stopping: Stopping | None = None) ->
             from pymetrics_server.certs.command import main as certs
 
             return certs(argv[1:], _print)
+        if argv[:1] == ["doctor"]:
+            from pymetrics_server.doctor.main import (
+                main as doctor,
+            )  # nor for the doctor's
+
+            return doctor(argv[1:])
         return serve_from(argv, stopping=stopping)
     except KeyboardInterrupt:
         return INTERRUPTED_EXIT

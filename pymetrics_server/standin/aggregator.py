@@ -19,10 +19,13 @@ from yarl import URL
 from pymetrics_server.clock import Clock
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.identity import AUTHENTICATED_GROUP, MASTERS_GROUP, UserInfo
-from pymetrics_server.meta.status import StatusError
+from pymetrics_server.meta.status import StatusError, not_found_generic
 from pymetrics_server.standin.discovery import Document, discovery_from_resource_list
-from pymetrics_server.standin.resources import APISERVICES, apiservice_body
+from pymetrics_server.standin.gowords import go_words
+from pymetrics_server.standin.pki import PairFiles, client_context
+from pymetrics_server.standin.resources import APISERVICES, available_status
 from pymetrics_server.standin.revisions import Revisions
+from pymetrics_server.standin.routing import NoRouteError, Route, route_of
 
 log = Logger(__name__)
 
@@ -61,38 +64,56 @@ class Availability(msgspec.Struct, frozen=True):
 
 
 class Aggregator:
-    """The backend is told by `set_backend`; until then, and while it does not answer, the group is unavailable."""
+    """Where the server is, its APIServices, Service and EndpointSlices say; while they do not, or it does not answer, the
+    group is unavailable. Whoever changes them calls `check_now`. `front_proxy` proves to the server who asks it.
+    """
 
-    def __init__(self, revisions: Revisions, clock: Clock, client_ssl: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        revisions: Revisions,
+        clock: Clock,
+        front_proxy: PairFiles | None,
+        check_timeout_s: float = _CHECK_TIMEOUT_S,
+    ) -> None:
         self._revisions = revisions
         self._clock = clock
-        self._client_ssl = client_ssl
-        self._created_ns = clock.now_ns()
-        self._port = 0
+        self._front_proxy = front_proxy
+        self._check_timeout_s = check_timeout_s
+        self._trusting: dict[bytes | None, ssl.SSLContext] = {}  # by the CAs that an APIService names
         self._known: dict[str, Availability] = {}
         self._group: Document = {}
         self._etag = ""
         self._kick = asyncio.Event()
+        self._checking = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
+        self._checks: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         for version in VERSIONS:
-            self._note(version, False, "MissingEndpoints", "no server was told of yet")
-
-    def set_backend(self, port: int) -> None:
-        """Where the server listens on 127.0.0.1; it is checked at once."""
-        self._port = port
-        self.check_now()
+            self._known[version] = Availability(False, "", "it was not looked at yet", clock.now_ns())
 
     def check_now(self) -> None:
         """Not only when the next check is due."""
         self._kick.set()
 
+    async def check(self) -> None:
+        """Both versions, at once."""
+        async with self._checking:
+            for version in VERSIONS:
+                await self._check(version)
+
     async def start(self) -> None:
+        as_they_are = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._client_ssl, limit=0),
+            connector=aiohttp.TCPConnector(limit=0),
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=_REQUEST_TIMEOUT_S),
-            skip_auto_headers=(hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE),
+            skip_auto_headers=as_they_are,
+        )
+        self._checks = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True),  # each shows whom the server believes now
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=self._check_timeout_s),
+            skip_auto_headers=as_they_are,
         )
         self._task = asyncio.create_task(self._watch_backend(), name="stand-in availability of the server")
 
@@ -102,9 +123,10 @@ class Aggregator:
             with suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._checks):
+            if session is not None:
+                await session.close()
+        self._session = self._checks = None
 
     def availability(self, version: str) -> Availability:
         return self._known[version]
@@ -122,64 +144,85 @@ class Aggregator:
         known = {v["version"]: v for v in self._group.get("versions", ())}
         versions = []
         for version in VERSIONS:
+            if self._apiservice(version) is None:
+                continue
             entry = known.get(version, {"version": version, "resources": []})
             fresh = "Current" if self._known[version].available else "Stale"
             versions.append({**entry, "freshness": fresh})
-        return [{"metadata": {"name": GROUP, "creationTimestamp": None}, "versions": versions}]
+        return [{"metadata": {"name": GROUP, "creationTimestamp": None}, "versions": versions}] * bool(
+            versions
+        )
 
     async def proxy(self, request: web.BaseRequest, user: UserInfo) -> web.StreamResponse:
-        """Raises StatusError 503 while the version's APIService is not available."""
+        """Raises StatusError: 503 while the version's APIService is not available, 404 where there is none."""
         version = request.path.partition(f"/apis/{GROUP}/")[2].partition("/")[0]
+        if version not in VERSIONS or (apiservice := self._apiservice(version)) is None:
+            raise not_found_generic()
         if version not in self.available_versions() or self._session is None:
             message = "the server is currently unable to handle the request"
             raise StatusError(503, "ServiceUnavailable", message)
         headers = _passed_on(request)
         headers.extend(_identity(user))
-        url = URL(f"https://127.0.0.1:{self._port}{request.raw_path}", encoded=True)
         body = await request.read() if request.can_read_body else None
         try:
+            route = route_of(self._revisions, apiservice)
+        except NoRouteError as err:
+            raise StatusError(503, "ServiceUnavailable", str(err)) from None
+        try:
             async with self._session.request(
-                request.method, url, headers=headers, data=body, allow_redirects=False
+                request.method,
+                URL(route.url + request.raw_path, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                ssl=self._context(route.ca_pem),
+                server_hostname=route.server_name,
             ) as answer:
                 return await _streamed(request, answer)
-        except (aiohttp.ClientError, TimeoutError) as err:
-            raise StatusError(
-                503, "ServiceUnavailable", f"error trying to reach service: {_told(err)}"
-            ) from None
+        except (aiohttp.ClientError, TimeoutError, ValueError) as err:
+            why = f"error trying to reach service: {go_words(err, route.host_port, route.server_name)}"
+            raise StatusError(503, "ServiceUnavailable", why) from None
 
     async def _watch_backend(self) -> None:
         while True:
             self._kick.clear()
-            if self._port:
-                for version in VERSIONS:
-                    await self._check(version)
+            await self.check()
             settled = len(self.available_versions()) == len(VERSIONS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AVAILABLE_INTERVAL_S if settled else _UNAVAILABLE_INTERVAL_S):
                     await self._kick.wait()
 
     async def _check(self, version: str) -> None:
-        path = f"/apis/{GROUP}/{version}"
-        url = f"https://127.0.0.1:{self._port}{path}"
+        apiservice = self._apiservice(version)
+        if apiservice is None:
+            self._known[version] = Availability(False, "", "it is not registered", self._clock.now_ns())
+            return
         try:
-            status, _, body = await self.ask(path, {})
+            route = route_of(self._revisions, apiservice)
+        except NoRouteError as err:
+            self._note(version, False, err.reason, str(err))
+            return
+        path = f"/apis/{GROUP}/{version}"
+        url = route.url + path
+        try:
+            status, _, body = await self._asked(route, path, {}, _AGGREGATOR_USER)
             if status // 100 == 2:
-                await self._learn(version, body)
+                await self._learn(route, version, body)
                 self._note(version, True, PASSED, "all checks passed")
                 return
             why = f"bad status from {url}: {status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as err:
-            why = f'Get "{url}": {_told(err)}'
+            why = f'Get "{url}": {go_words(err, route.host_port)}'
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError, AttributeError) as err:
             why = f"the discovery document cannot be read: {type(err).__name__}: {err}"
         self._note(version, False, "FailedDiscoveryCheck", f"failing or missing response from {url}: {why}")
 
-    async def _learn(self, version: str, body: bytes) -> None:
+    async def _learn(self, route: Route, version: str, body: bytes) -> None:
         """Aggregated discovery where the server has it, else what its classic document tells of this version."""
         headers: dict[str, str] = {hdrs.ACCEPT: _DISCOVERY_ACCEPT}
         if self._etag:
             headers[hdrs.IF_NONE_MATCH] = self._etag
-        status, answered, document = await self.ask("/apis", headers)
+        status, answered, document = await self._asked(route, "/apis", headers, _AGGREGATOR_USER)
         if status == 304:
             return
         if status == 200 and "as=APIGroupDiscoveryList" in answered.get(hdrs.CONTENT_TYPE, ""):
@@ -194,22 +237,41 @@ class Aggregator:
         self._group = {"versions": [*others, learnt]}
 
     async def ask(
-        self, path: str, headers: Mapping[str, str], user: UserInfo = _AGGREGATOR_USER
+        self, path: str, headers: Mapping[str, str], user: UserInfo
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers, body. Raises aiohttp.ClientError, OSError and TimeoutError."""
-        if self._session is None:
+        """Status, headers, body of what any version leads to. Raises aiohttp.ClientError, OSError and TimeoutError."""
+        known = [found for version in VERSIONS if (found := self._apiservice(version)) is not None]
+        if not known:
+            raise ConnectionError("no server is registered")
+        return await self._asked(route_of(self._revisions, known[0]), path, headers, user)
+
+    async def _asked(
+        self, route: Route, path: str, headers: Mapping[str, str], user: UserInfo
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """On a connection of its own, and whoever answers is believed: it is who answers that is to be found out."""
+        if self._checks is None:
             raise RuntimeError("the aggregator is not started")
         asked = CIMultiDict(headers)
         asked.extend(_identity(user))
-        timeout = aiohttp.ClientTimeout(total=_CHECK_TIMEOUT_S)
-        url = f"https://127.0.0.1:{self._port}{path}"
-        async with self._session.get(url, headers=asked, timeout=timeout, allow_redirects=False) as answer:
+        async with self._checks.get(
+            route.url + path, headers=asked, allow_redirects=False, ssl=self._context(None)
+        ) as answer:
             return answer.status, answer.headers, await answer.read()
 
+    def _context(self, ca_pem: bytes | None) -> ssl.SSLContext:
+        """Raises ValueError where those are no certificates."""
+        if ca_pem not in self._trusting:
+            self._trusting[ca_pem] = client_context(ca_pem, self._front_proxy)
+        return self._trusting[ca_pem]
+
+    def _apiservice(self, version: str) -> dict[str, Any] | None:
+        stored = self._revisions.get(APISERVICES, "", f"{version}.{GROUP}")
+        return None if stored is None else msgspec.json.decode(stored.body, type=dict[str, Any])
+
     def _note(self, version: str, available: bool, reason: str, message: str) -> None:
-        before = self._known.get(version)
-        changed = before is None or before.available != available
-        since_ns = self._clock.now_ns() if before is None or changed else before.since_ns
+        before = self._known[version]
+        changed = not before.reason or before.available != available
+        since_ns = self._clock.now_ns() if changed else before.since_ns
         self._known[version] = Availability(available, reason, message, since_ns)
         if changed:
             log.info(
@@ -220,22 +282,10 @@ class Aggregator:
                 reason=reason,
                 because=message,
             )
-        self._revisions.put(
-            APISERVICES,
-            apiservice_body(
-                GROUP,
-                version,
-                available=available,
-                reason=reason,
-                message=message,
-                created_ns=self._created_ns,
-                since_ns=since_ns,
-            ),
-        )
-
-
-def _told(err: Exception) -> str:
-    return str(err) or type(err).__name__
+        if (apiservice := self._apiservice(version)) is not None:
+            del apiservice["metadata"]["resourceVersion"]
+            status = available_status(available=available, reason=reason, message=message, since_ns=since_ns)
+            self._revisions.put(APISERVICES, {**apiservice, "status": status})
 
 
 def _with_kinds(group: Document) -> Document:

@@ -33,6 +33,7 @@ from pymetrics_server.standin.aggregator import GROUP, Aggregator
 from pymetrics_server.standin.reading import Reader, json_response
 from pymetrics_server.standin.resources import SELFSUBJECTACCESSREVIEWS, find_type
 from pymetrics_server.standin.revisions import Revisions
+from pymetrics_server.standin.subresources import Subresources
 
 _HEALTH_PATHS = ("/healthz", "/livez", "/readyz")
 _REMEMBERED_ACCESSES = 10_000
@@ -55,6 +56,7 @@ class StandinApiserver:
         users: Mapping[str, UserInfo],
         policy: reviews.Policy,
         aggregator: Aggregator,
+        subresources: Subresources,
         clock: Clock,
         bookmark_interval_s: float = 30.0,
     ) -> None:
@@ -62,6 +64,7 @@ class StandinApiserver:
         self._users = users
         self._policy = policy
         self._aggregator = aggregator
+        self._subresources = subresources
         self._closing = asyncio.Event()
         self._reader = Reader(revisions, clock, self._closing, bookmark_interval_s)
         self._runner: web.ServerRunner | None = None
@@ -104,8 +107,12 @@ class StandinApiserver:
         if not asked.is_resource_request:
             return self._nonresource(request)
         resource = find_type(asked.group, asked.version, asked.resource)
-        if resource is None or asked.subresource:
+        if resource is None:
             raise not_found_generic()
+        if asked.subresource:
+            if asked.verb != "get":
+                raise method_not_allowed()
+            return await self._subresources.answer(request, asked)
         if asked.verb not in resource.verbs:
             raise method_not_allowed()
         match asked.verb:
@@ -196,7 +203,7 @@ class StandinApiserver:
 
     def _authenticated(self, request: web.BaseRequest) -> UserInfo:
         """Who asks; a master may ask as somebody else. Raises StatusError 401 for a token that nobody has."""
-        user = _of_certificate(request.get_extra_info("peercert"))
+        user = reviews.certified_user(request.get_extra_info("peercert"))
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if user is None and scheme.lower() == "bearer":
             user = self._users.get(token.strip())
@@ -210,12 +217,3 @@ class StandinApiserver:
             groups = request.headers.getall("Impersonate-Group", [])
             return UserInfo(other, (*groups, AUTHENTICATED_GROUP))
         return user
-
-
-def _of_certificate(peercert: Mapping[str, Any] | None) -> UserInfo | None:
-    if not peercert:
-        return None
-    subject = [pair for names in peercert["subject"] for pair in names]
-    organizations = [value for key, value in subject if key == "organizationName"]
-    name = next((value for key, value in subject if key == "commonName"), "")
-    return UserInfo(name, (*organizations, AUTHENTICATED_GROUP))

@@ -6,23 +6,31 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from pymetrics_server.clock import Clock, SystemClock
 from pymetrics_server.log import Logger
-from pymetrics_server.meta.identity import AUTHENTICATED_GROUP, Attributes, UserInfo
-from pymetrics_server.standin.aggregator import Aggregator
+from pymetrics_server.meta.identity import AUTHENTICATED_GROUP, MASTERS_GROUP, UserInfo
+from pymetrics_server.standin import deployed
+from pymetrics_server.standin.aggregator import GROUP, VERSIONS, Aggregator
 from pymetrics_server.standin.apiserver import StandinApiserver
+from pymetrics_server.standin.guard import KubeletGuard
 from pymetrics_server.standin.host import HostNode
 from pymetrics_server.standin.kubeconfig import admin_user, token_user, write_kubeconfig
 from pymetrics_server.standin.kubelet import StandinKubelets
-from pymetrics_server.standin.pki import FRONT_PROXY_NAME, Pki, client_context, make_pki, server_context
+from pymetrics_server.standin.pki import FrontProxyFiles, Pki, make_pki, server_context
 from pymetrics_server.standin.resources import (
+    APISERVICES,
     CONFIGMAPS,
+    DEPLOYMENTS,
+    ENDPOINTSLICES,
     LEASE_NAMESPACE,
     LEASES,
     NAMESPACES,
     NODES,
     PODS,
+    SERVICES,
+    apiservice_body,
     configmap_body,
     lease_body,
     namespace_body,
@@ -32,6 +40,7 @@ from pymetrics_server.standin.resources import (
 from pymetrics_server.standin.reviews import SERVER_ACCOUNT, Policy
 from pymetrics_server.standin.revisions import Revisions
 from pymetrics_server.standin.simulated import SimulatedNode
+from pymetrics_server.standin.subresources import Subresources
 from pymetrics_server.standin.views import NodeSource, PodView
 
 log = Logger(__name__)
@@ -47,7 +56,8 @@ class StandinCluster:
     """An async context manager. `directory` is made where it is missing, and left as it is at the end.
 
     `sources` are nodes beside this machine (`host`) and the simulated ones; `fail_every` k lets every k-th scrape
-    of a node fail.
+    of a node fail. `check_timeout_s` is the aggregator's; `front_proxy` are certificates that somebody made for it.
+    `logs` are the files that pods write, by namespace and name.
     """
 
     def __init__(
@@ -62,6 +72,8 @@ class StandinCluster:
         sync_interval_s: float = _SYNC_INTERVAL_S,
         bookmark_interval_s: float = 30.0,
         fail_every: int = 0,
+        check_timeout_s: float = 5.0,
+        front_proxy: FrontProxyFiles | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.directory = directory
@@ -71,6 +83,7 @@ class StandinCluster:
         self.revisions = Revisions()
         self.policy = Policy()
         self.server_token = secrets.token_urlsafe(32)
+        self.logs: dict[tuple[str, str], Path] = {}
         self.users: dict[str, UserInfo] = {self.server_token: _account(SERVER_ACCOUNT)}
         self.host = HostNode(host_interval_s) if host else None
         self.clock = clock or SystemClock()
@@ -80,29 +93,36 @@ class StandinCluster:
         self._sync_interval_s = sync_interval_s
         self._bookmark_interval_s = bookmark_interval_s
         self._fail_every = fail_every
+        self._check_timeout_s = check_timeout_s
+        self._front_proxy = front_proxy
         self._ports: dict[str, int] = {}
         self._shapes: dict[tuple[str, str], _Shape] = {}
+        self._server: tuple[str, Sequence[str], int] = ("", (), 0)  # its pod, its flags and its port
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "StandinCluster":
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.pki: Pki = make_pki(self.directory / "pki", self.clock)
+        self.pki: Pki = make_pki(self.directory / "pki", self.clock, self._front_proxy)
         ca_pem = self.pki.cluster_ca.cert_pem
+        self.kubelet_guard = KubeletGuard(self.users, self.policy)
         self.aggregator = Aggregator(
-            self.revisions, self.clock, client_context(None, self.pki.front_proxy_client)
+            self.revisions, self.clock, self.pki.front_proxy_client, self._check_timeout_s
         )
         self.apiserver = StandinApiserver(
             self.revisions,
             self.users,
             self.policy,
             self.aggregator,
+            Subresources(
+                self.revisions, self.logs, self.add_user("kube-apiserver-kubelet-client", MASTERS_GROUP)
+            ),
             self.clock,
             self._bookmark_interval_s,
         )
         self._kubelets = StandinKubelets(
             self._sources,
-            server_context(self.pki.kubelet),
-            self._may_read_kubelets,
+            server_context(self.pki.kubelet, ca_pem),
+            self.kubelet_guard,
             fail_every=self._fail_every,
         )
         try:
@@ -141,8 +161,20 @@ class StandinCluster:
         return list(self._ports)
 
     def set_backend(self, port: int) -> None:
-        """Where the metrics server listens, on 127.0.0.1."""
-        self.aggregator.set_backend(port)
+        """Where the metrics server listens, on 127.0.0.1; it is checked at once."""
+        self.revisions.put(ENDPOINTSLICES, deployed.endpointslice_body(_ADDRESS, port, self.clock.now_ns()))
+        self.aggregator.check_now()
+
+    async def deploy(self, session: int, port: int, args: Sequence[str], log: Path) -> None:
+        """The server that runs beside it, as that session of this machine: as a Deployment would have it. Once it is a pod."""
+        name = f"{deployed.NAME}-{session}"
+        self._server = name, args, port
+        self.logs[deployed.NAMESPACE, name] = log
+        self.revisions.put(DEPLOYMENTS, deployed.deployment_body(args, port, self.clock.now_ns()))
+        if self.host is not None:
+            self.host.name_session(session, deployed.NAMESPACE, name, deployed.LABELS)
+            await self.host.measure()
+            self.sync()
 
     def server_flags(self, secure_port: int) -> list[str]:
         """The ordinary flags for a metrics server beside this cluster."""
@@ -187,13 +219,19 @@ class StandinCluster:
                 if self.revisions.get(NAMESPACES, "", pod.namespace) is None:
                     self.revisions.put(NAMESPACES, namespace_body(pod.namespace, self.clock.now_ns()))
                 if self._is_new(key, _shape(pod)):
-                    self.revisions.put(PODS, pod_body(pod, view.name, _ADDRESS))
+                    self.revisions.put(PODS, self._pod_body(pod, view.name))
         gone = [key for key in self._shapes if key not in seen]
         for namespace, name in gone:
             del self._shapes[namespace, name]
             self.revisions.delete(PODS if namespace else NODES, namespace, name)
             if not namespace:
                 self.revisions.delete(LEASES, LEASE_NAMESPACE, name)
+
+    def _pod_body(self, pod: PodView, node: str) -> dict[str, Any]:
+        body = pod_body(pod, node, _ADDRESS)
+        name, args, port = self._server
+        is_server = (pod.namespace, pod.name) == (deployed.NAMESPACE, name)
+        return deployed.server_pod(body, args, port) if is_server else body
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -207,19 +245,18 @@ class StandinCluster:
         trust = {
             "client-ca-file": self.pki.cluster_ca.cert_pem.decode(),
             "requestheader-client-ca-file": self.pki.front_proxy_ca.cert_pem.decode(),
-            "requestheader-allowed-names": json.dumps([FRONT_PROXY_NAME]),
+            "requestheader-allowed-names": json.dumps([self.pki.front_proxy_name]),
             "requestheader-username-headers": json.dumps(["X-Remote-User"]),
             "requestheader-uid-headers": json.dumps(["X-Remote-Uid"]),
             "requestheader-group-headers": json.dumps(["X-Remote-Group"]),
             "requestheader-extra-headers-prefix": json.dumps(["X-Remote-Extra-"]),
         }
         self.revisions.put(CONFIGMAPS, configmap_body(*_TRUST_CONFIGMAP, trust, now_ns))
-
-    def _may_read_kubelets(self, token: str | None) -> bool:
-        """A kubelet's webhooks, short-circuited: TokenReview, then SubjectAccessReview on nodes/stats."""
-        user = self.users.get(token or "")
-        asked = Attributes("get", "", "", "v1", "nodes", "stats")
-        return user is not None and self.policy.decide(user, asked).allowed
+        root_ca = {"ca.crt": self.pki.cluster_ca.cert_pem.decode()}
+        self.revisions.put(CONFIGMAPS, configmap_body("kube-system", "kube-root-ca.crt", root_ca, now_ns))
+        self.revisions.put(SERVICES, deployed.service_body(now_ns))
+        for version in VERSIONS:
+            self.revisions.put(APISERVICES, apiservice_body(GROUP, version, now_ns))
 
     def _is_new(self, key: tuple[str, str], shape: _Shape) -> bool:
         if self._shapes.get(key) == shape:

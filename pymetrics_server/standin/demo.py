@@ -89,11 +89,13 @@ class _Demo:
         """Until cancelled, or once; raises DemoError."""
         async with StandinCluster(self._directory, self._nodes) as cluster:
             port = _free_port()
-            server = await self._start_server(cluster.server_flags(port))
+            flags = cluster.server_flags(port)
+            server = await self._start_server(flags)
             reader = Reader(
                 cluster.apiserver_url, client_context(cluster.pki.cluster_ca.cert_pem, cluster.pki.admin)
             )
             try:
+                await cluster.deploy(server.pid, port, flags, self._log_path)
                 cluster.set_backend(port)
                 with self._console.status("Waiting for the first metrics ..."):
                     snapshot = await self._first_metrics(cluster, server, reader)

@@ -40,14 +40,15 @@ def group_list(aggregated: Mapping[str, Sequence[str]]) -> Document:
         "kind": "APIGroupList",
         "apiVersion": "v1",
         "groups": [
-            *(_group(g, ["v1"]) for g in _own_groups()),
+            *(_group(g, [version]) for g, version in _own_groups().items()),
             *(_group(g, versions) for g, versions in aggregated.items() if versions),
         ],
     }
 
 
 def group_document(group: str, aggregated: Mapping[str, Sequence[str]]) -> Document | None:
-    versions = ["v1"] if group in _own_groups() else aggregated.get(group)
+    own = _own_groups().get(group)
+    versions = [own] if own else aggregated.get(group)
     return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, versions)} if versions else None
 
 
@@ -92,8 +93,9 @@ def discovery_from_resource_list(version: str, document: Document) -> Document:
     }
 
 
-def _own_groups() -> list[str]:
-    return list(dict.fromkeys(t.group for t in TYPES if t.group))
+def _own_groups() -> dict[str, str]:
+    """With the one version of each; the core is none."""
+    return {t.group: t.version for t in TYPES if t.group}
 
 
 def _group(name: str, versions: Sequence[str]) -> dict[str, Any]:
@@ -112,7 +114,8 @@ def _aggregated(version: str, items: Sequence[Document]) -> Document:
 
 def _own_discovery(group: str) -> Document:
     resources = []
-    for t in (t for t in TYPES if t.group == group):
+    found = [t for t in TYPES if t.group == group]
+    for t in found:
         entry: dict[str, Any] = {
             "resource": t.plural,
             "responseKind": {"group": t.group, "version": t.version, "kind": t.kind},
@@ -123,7 +126,7 @@ def _own_discovery(group: str) -> Document:
         resources.append(entry | _optional(t))
     return {
         "metadata": {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None},
-        "versions": [{"version": "v1", "resources": resources, "freshness": "Current"}],
+        "versions": [{"version": found[0].version, "resources": resources, "freshness": "Current"}],
     }
 
 

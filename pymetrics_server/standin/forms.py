@@ -216,15 +216,17 @@ def _node_cells(body: _Object, now_ns: int) -> list[object]:
 
 
 def _pod_cells(body: _Object, now_ns: int) -> list[object]:
-    count = len(body["spec"]["containers"])
+    status = body["status"]
+    containers = status.get("containerStatuses", ())
+    waiting = [c["state"]["waiting"]["reason"] for c in containers if "waiting" in c["state"]]
     return [
         body["metadata"]["name"],
-        f"{count}/{count}",
-        body["status"]["phase"],
-        0,
+        f"{sum(c['ready'] for c in containers)}/{len(body['spec']['containers'])}",
+        waiting[0] if waiting else status["phase"],
+        sum(c["restartCount"] for c in containers),
         _age(body, now_ns),
-        body["status"]["podIP"],
-        body["spec"]["nodeName"],
+        status.get("podIP", "<none>"),
+        body["spec"].get("nodeName", "<none>"),
         "<none>",
         "<none>",
     ]
@@ -239,14 +241,29 @@ def _configmap_cells(body: _Object, now_ns: int) -> list[object]:
 
 
 def _apiservice_cells(body: _Object, now_ns: int) -> list[object]:
-    service, condition = body["spec"]["service"], body["status"]["conditions"][0]
-    available = condition["status"] if condition["status"] == "True" else f"False ({condition['reason']})"
+    service, conditions = body["spec"]["service"], body.get("status", {}).get("conditions", ())
+    available = "Unknown"
+    for condition in conditions:
+        available = "True" if condition["status"] == "True" else f"False ({condition['reason']})"
     return [
         body["metadata"]["name"],
         f"{service['namespace']}/{service['name']}",
         available,
         _age(body, now_ns),
     ]
+
+
+def _service_cells(body: _Object, now_ns: int) -> list[object]:
+    spec = body["spec"]
+    ports = ",".join(f"{port['port']}/{port['protocol']}" for port in spec["ports"])
+    return [body["metadata"]["name"], spec["type"], spec["clusterIP"], "<none>", ports, _age(body, now_ns)]
+
+
+def _deployment_cells(body: _Object, now_ns: int) -> list[object]:
+    status = body.get("status", {})
+    ready = f"{status.get('readyReplicas', 0)}/{body['spec'].get('replicas', 1)}"
+    counts = [status.get(name, 0) for name in ("updatedReplicas", "availableReplicas")]
+    return [body["metadata"]["name"], ready, *counts, _age(body, now_ns)]
 
 
 def _default_cells(body: _Object, now_ns: int) -> list[object]:
@@ -286,5 +303,10 @@ _TABLES: dict[str, tuple[tuple[_Column, ...], Callable[[_Object, int], list[obje
     ),
     "namespaces": (_columns("Name", "Status", "Age"), _namespace_cells),
     "configmaps": (_columns("Name", "Data", "Age"), _configmap_cells),
+    "services": (
+        _columns("Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"),
+        _service_cells,
+    ),
+    "deployments": (_columns("Name", "Ready", "Up-to-date", "Available", "Age"), _deployment_cells),
     "apiservices": (_columns("Name", "Service", "Available", "Age"), _apiservice_cells),
 }

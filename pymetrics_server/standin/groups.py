@@ -58,6 +58,11 @@ class ProcessGroups:
         self._boot_ns = boot_ns
         self._groups: dict[_Key, _Group] = {}
         self._seen_cpu_ns: dict[_Identity, int] = {}
+        self._named: dict[int, tuple[str, str, Mapping[str, str]]] = {}
+
+    def name_session(self, pid: int, namespace: str, name: str, labels: Mapping[str, str]) -> None:
+        """What the pod of that session is called, whatever cgroup it is in. Before it is first seen."""
+        self._named[pid] = namespace, name, labels
 
     def take(self, processes: Iterable[Process], elapsed_ns: int) -> None:
         """A new sample, `elapsed_ns` after the one before (0: the first). Oldest process first."""
@@ -107,6 +112,8 @@ class ProcessGroups:
         return tuple(sorted(pods, key=lambda p: (p.namespace, p.name)))
 
     def _key(self, process: Process) -> _Key:
+        if process.session in self._named:
+            return "session", str(process.session)
         path = separating_path(process.cgroups, self._init_cgroups)
         if not path:
             return "session", str(process.session)
@@ -118,6 +125,7 @@ class ProcessGroups:
         leader = next((p for p in processes if p.pid == p.session), oldest) if kind == "session" else oldest
         user = self._user_of(leader)
         namespace, app = user, leader.comm
+        labels: Mapping[str, str] = {}
         match kind:
             case "session":
                 # session 0 is one whose leader is outside this PID namespace
@@ -130,13 +138,15 @@ class ProcessGroups:
             case _:
                 name = group_name(path, leader.comm)
         namespace = dns_label(namespace)
+        if kind == "session" and leader.session in self._named:
+            namespace, name, labels = self._named[leader.session]
         if any((g.namespace, g.name) == (namespace, name) for g in self._groups.values()):
             name = suffixed(name, path)
         return _Group(
             namespace=namespace,
             name=name,
             uid=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._boot_id}/{kind}/{path}/{oldest.identity}")),
-            labels={"app": dns_label(app), _KIND: kind, _USER: dns_label(user)},
+            labels={"app": dns_label(app), _KIND: kind, _USER: dns_label(user), **labels},
             start_ns=self._boot_ns + oldest.start_ns,
         )
 

@@ -7,6 +7,7 @@ import pwd
 import socket
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -51,6 +52,9 @@ class HostNode:
         """Look again; milliseconds for some hundred processes."""
         self._view = self._sampled()
         return self._view
+
+    def name_session(self, pid: int, namespace: str, name: str, labels: Mapping[str, str]) -> None:
+        self._groups.name_session(pid, namespace, name, labels)
 
     async def measure(self) -> None:
         """The second sample, soon after the first, so that rates are known."""

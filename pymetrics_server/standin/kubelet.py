@@ -8,6 +8,7 @@ import logging
 import resource
 import ssl
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from aiohttp import web
 
@@ -18,6 +19,13 @@ from pymetrics_server.standin.views import NodeSource
 log = Logger(__name__)
 
 Authenticate = Callable[[str | None], bool]
+
+
+class Guard(Protocol):
+    def refusal(self, request: web.BaseRequest) -> web.Response | None:
+        """What is answered whom the node does not let in."""
+        ...
+
 
 _KEEPALIVE_TIMEOUT_S = 300.0
 _SHUTDOWN_TIMEOUT_S = 1.0
@@ -30,7 +38,7 @@ _aiohttp_log.setLevel(logging.CRITICAL + 1)
 
 
 class StandinKubelet:
-    """One node's kubelet. `authenticate` is given the bearer token, None where there is none.
+    """One node's kubelet. `authenticate` is given the bearer token, None where there is none; a Guard sees the whole request.
 
     `fail_every` k answers every k-th scrape with 500, `offset` says which of them first; 0 fails none.
     """
@@ -39,7 +47,7 @@ class StandinKubelet:
         self,
         source: NodeSource,
         ssl_context: ssl.SSLContext,
-        authenticate: Authenticate,
+        authenticate: Authenticate | Guard,
         *,
         fail_every: int = 0,
         offset: int = 0,
@@ -48,7 +56,7 @@ class StandinKubelet:
         self._fail_every = fail_every
         self._scrapes = offset
         self._ssl_context = ssl_context
-        self._authenticate = authenticate
+        self._refusal = _of_tokens(authenticate) if callable(authenticate) else authenticate.refusal
         self._http: web.Server | None = None
         self._listener: asyncio.Server | None = None
 
@@ -80,8 +88,8 @@ class StandinKubelet:
             self._http = None
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if not self._authenticate(_bearer(request.headers.get("Authorization"))):
-            return web.Response(status=401, text="Unauthorized")
+        if (refusal := self._refusal(request)) is not None:
+            return refusal
         if request.method not in ("GET", "HEAD"):
             return web.Response(status=405, text="Method Not Allowed\n")
         self._scrapes += 1
@@ -114,7 +122,7 @@ class StandinKubelets:
         self,
         sources: Sequence[NodeSource],
         ssl_context: ssl.SSLContext,
-        authenticate: Authenticate,
+        authenticate: Authenticate | Guard,
         *,
         fail_every: int = 0,
     ) -> None:
@@ -144,7 +152,15 @@ class StandinKubelets:
                 stopping.create_task(kubelet.stop(), name=f"stop stand-in kubelet {name}")
 
 
-def _bearer(authorization: str | None) -> str | None:
+def _of_tokens(authenticate: Authenticate) -> Callable[[web.BaseRequest], web.Response | None]:
+    def refusal(request: web.BaseRequest) -> web.Response | None:
+        known = authenticate(bearer(request.headers.get("Authorization")))
+        return None if known else web.Response(status=401, text="Unauthorized")
+
+    return refusal
+
+
+def bearer(authorization: str | None) -> str | None:
     scheme, _, token = (authorization or "").strip().partition(" ")
     token = token.strip()
     return token if scheme.lower() == "bearer" and token else None

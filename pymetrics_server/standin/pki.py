@@ -23,8 +23,16 @@ class PairFiles(msgspec.Struct, frozen=True):
     key: Path
 
 
+class FrontProxyFiles(msgspec.Struct, frozen=True):
+    """Certificates of the aggregation layer that somebody else made."""
+
+    ca_cert: Path
+    client: PairFiles
+    name: str
+
+
 class Pki(msgspec.Struct, frozen=True):
-    """CAs whose keys stay in memory, and where the leaves were written."""
+    """CAs whose keys stay in memory, and where the leaves were written. A front-proxy CA of somebody else's has no key."""
 
     cluster_ca: Pair
     front_proxy_ca: Pair
@@ -34,13 +42,21 @@ class Pki(msgspec.Struct, frozen=True):
     kubelet: PairFiles
     admin: PairFiles
     front_proxy_client: PairFiles
+    front_proxy_name: str
 
 
-def make_pki(directory: Path, clock: Clock) -> Pki:
+def make_pki(directory: Path, clock: Clock, front_proxy: FrontProxyFiles | None = None) -> Pki:
     now_ns = clock.now_ns()
     cluster_ca = make_ca("kubernetes", now_ns)
-    front_proxy_ca = make_ca("front-proxy-ca", now_ns)
     directory.mkdir(parents=True, exist_ok=True)
+    if front_proxy is None:
+        front_proxy_ca, name = make_ca("front-proxy-ca", now_ns), FRONT_PROXY_NAME
+        proxy_client = _save(
+            directory / "front-proxy-client", issue(front_proxy_ca, name, now_ns, client=True)
+        )
+    else:
+        front_proxy_ca = Pair(front_proxy.ca_cert.read_bytes(), b"")
+        proxy_client, name = front_proxy.client, front_proxy.name
     return Pki(
         cluster_ca=cluster_ca,
         front_proxy_ca=front_proxy_ca,
@@ -65,9 +81,8 @@ def make_pki(directory: Path, clock: Clock) -> Pki:
             directory / "admin",
             issue(cluster_ca, "kubernetes-admin", now_ns, organizations=("system:masters",), client=True),
         ),
-        front_proxy_client=_save(
-            directory / "front-proxy-client", issue(front_proxy_ca, FRONT_PROXY_NAME, now_ns, client=True)
-        ),
+        front_proxy_client=proxy_client,
+        front_proxy_name=name,
     )
 
 

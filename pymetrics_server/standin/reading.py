@@ -48,15 +48,8 @@ class Reader:
 
     def get(self, request: web.BaseRequest, resource: ResourceType, asked: Attributes) -> web.Response:
         form = forms.wanted_form(request.headers.get("Accept", ""))
-        stored = self._revisions.get(resource, asked.namespace if resource.namespaced else "", asked.name)
-        if stored is None:
-            qualified = resource.plural + (f".{resource.group}" if resource.group else "")
-            raise StatusError(
-                404,
-                "NotFound",
-                f'{qualified} "{asked.name}" not found',
-                Details(name=asked.name, group=resource.group, kind=resource.plural),
-            )
+        namespace = asked.namespace if resource.namespaced else ""
+        stored = stored_of(self._revisions, resource, namespace, asked.name)
         include = request.query.get("includeObject", "")
         return json_response(forms.one(resource, stored, form, include, self._clock.now_ns()))
 
@@ -158,6 +151,16 @@ async def _send(
         if was or now:
             kind = "MODIFIED" if was and now else "ADDED" if now else "DELETED"
             await response.write(event(kind, change.after))
+
+
+def stored_of(revisions: Revisions, resource: ResourceType, namespace: str, name: str) -> Stored:
+    """Raises StatusError 404."""
+    stored = revisions.get(resource, namespace, name)
+    if stored is None:
+        qualified = resource.plural + (f".{resource.group}" if resource.group else "")
+        details = Details(name=name, group=resource.group, kind=resource.plural)
+        raise StatusError(404, "NotFound", f'{qualified} "{name}" not found', details)
+    return stored
 
 
 def json_response(document: object, status: int = 200, content_type: str = "") -> web.Response:

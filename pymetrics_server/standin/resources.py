@@ -41,6 +41,40 @@ LEASES = ResourceType("coordination.k8s.io", "v1", "leases", "lease", "Lease", n
 APISERVICES = ResourceType(
     "apiregistration.k8s.io", "v1", "apiservices", "apiservice", "APIService", categories=("api-extensions",)
 )
+SERVICES = ResourceType(
+    "", "v1", "services", "service", "Service", namespaced=True, short_names=("svc",), categories=("all",)
+)
+ENDPOINTSLICES = ResourceType(
+    "discovery.k8s.io", "v1", "endpointslices", "endpointslice", "EndpointSlice", namespaced=True
+)
+DEPLOYMENTS = ResourceType(
+    "apps",
+    "v1",
+    "deployments",
+    "deployment",
+    "Deployment",
+    namespaced=True,
+    short_names=("deploy",),
+    categories=("all",),
+)
+CSRS = ResourceType(
+    "certificates.k8s.io",
+    "v1",
+    "certificatesigningrequests",
+    "certificatesigningrequest",
+    "CertificateSigningRequest",
+    short_names=("csr",),
+)
+HPAS = ResourceType(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "horizontalpodautoscaler",
+    "HorizontalPodAutoscaler",
+    namespaced=True,
+    short_names=("hpa",),
+    categories=("all",),
+)
 TOKENREVIEWS = ResourceType(
     "authentication.k8s.io", "v1", "tokenreviews", "tokenreview", "TokenReview", verbs=_CREATE
 )
@@ -67,6 +101,11 @@ TYPES = (
     NAMESPACES,
     CONFIGMAPS,
     LEASES,
+    SERVICES,
+    ENDPOINTSLICES,
+    DEPLOYMENTS,
+    CSRS,
+    HPAS,
     APISERVICES,
     TOKENREVIEWS,
     SUBJECTACCESSREVIEWS,
@@ -192,10 +231,7 @@ def configmap_body(namespace: str, name: str, data: Mapping[str, str], created_n
     }
 
 
-def apiservice_body(
-    group: str, version: str, *, available: bool, reason: str, message: str, created_ns: int, since_ns: int
-) -> dict[str, Any]:
-    status = "True" if available else "False"
+def apiservice_body(group: str, version: str, created_ns: int) -> dict[str, Any]:
     return {
         "metadata": {"name": f"{version}.{group}", "creationTimestamp": format_rfc3339(created_ns)},
         "spec": {
@@ -206,10 +242,13 @@ def apiservice_body(
             "groupPriorityMinimum": 100,
             "versionPriority": 100,
         },
-        "status": {
-            "conditions": [_condition("Available", status, reason, message, format_rfc3339(since_ns))],
-        },
     }
+
+
+def available_status(*, available: bool, reason: str, message: str, since_ns: int) -> dict[str, Any]:
+    """Of an APIService."""
+    status = "True" if available else "False"
+    return {"conditions": [_condition("Available", status, reason, message, format_rfc3339(since_ns))]}
 
 
 def _condition(kind: str, status: str, reason: str, message: str, since: str) -> dict[str, str]:

@@ -89,6 +89,16 @@ class Policy:
         return Decision(MASTERS_GROUP in user.groups or any(rule.allows(user, asked) for rule in self.rules))
 
 
+def certified_user(peercert: Mapping[str, Any] | None) -> UserInfo | None:
+    """Whom a client certificate names, as ssl tells of it."""
+    if not peercert:
+        return None
+    subject = [pair for names in peercert["subject"] for pair in names]
+    organizations = [value for key, value in subject if key == "organizationName"]
+    name = next((value for key, value in subject if key == "commonName"), "")
+    return UserInfo(name, (*organizations, AUTHENTICATED_GROUP))
+
+
 def attributes_of(method: str, path: str, query: Mapping[str, str]) -> Attributes:
     """What kube-apiserver's RequestInfo makes of a request."""
     parts = [part for part in path.split("/") if part]

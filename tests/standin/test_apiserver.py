@@ -182,7 +182,7 @@ async def test_access_reviews_follow_the_policy(server_account: Client) -> None:
 async def test_a_method_that_is_not_served_is_refused(admin: Client) -> None:
     status, refused = await admin.post("/api/v1/nodes", {})
     assert (status, refused["reason"]) == (405, "MethodNotAllowed")
-    assert (await admin.get("/apis/apps/v1/deployments"))[0] == 404
+    assert (await admin.get("/apis/apps/v1/statefulsets"))[0] == 404
 
 
 async def test_a_type_that_is_not_spoken_is_not_acceptable(admin: Client) -> None:

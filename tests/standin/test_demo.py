@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.programs import until
+
 COMMAND = (sys.executable, "-m", "pymetrics_server", "demo")
 
 
@@ -97,3 +99,31 @@ def test_a_count_of_nodes_below_zero_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "--nodes", "-1")
     assert done.returncode == 2
     assert "--nodes must not be negative" in done.stderr
+
+
+def test_the_doctor_finds_the_demo_healthy(tmp_path: Path) -> None:
+    kept = tmp_path / "demo"
+    output = tmp_path / "demo.out"
+    with output.open("wb") as out:
+        demo = subprocess.Popen(
+            [*COMMAND, "--dir", str(kept), "--nodes", "4"], env=environment(tmp_path), stdout=out, stderr=out
+        )
+    try:
+        until("the demo serves", lambda: demo.poll() is None and "The server's log:" in output.read_text())
+        doctor = (
+            sys.executable,
+            "-m",
+            "pymetrics_server",
+            "doctor",
+            "--kubeconfig",
+            str(kept / "admin.kubeconfig"),
+        )
+        done = subprocess.run(doctor, env=environment(tmp_path), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        demo.send_signal(signal.SIGINT)
+        try:
+            demo.wait(20)
+        finally:
+            demo.kill()
+            demo.wait()

@@ -126,6 +126,21 @@ def test_services_of_the_system_have_a_namespace_of_their_own_and_others_their_u
     }
 
 
+def test_a_session_that_somebody_named_is_that_pod_whatever_its_cgroup_is() -> None:
+    these = groups()
+    these.name_session(20, "kube-system", "metrics-server-20", {"k8s-app": "metrics-server"})
+    named, other = taken(
+        these,
+        process(10, session=10, cgroup="/user.slice/session-1.scope"),
+        process(20, session=20, cgroup="/user.slice/session-1.scope"),
+    )
+    if named.name != "metrics-server-20":
+        named, other = other, named
+    assert (named.namespace, named.name) == ("kube-system", "metrics-server-20")
+    assert named.labels["k8s-app"] == "metrics-server"
+    assert "k8s-app" not in other.labels
+
+
 def test_two_groups_of_one_name_are_two_pods() -> None:
     pods = taken(groups(), process(10, cgroup="/a/job"), process(11, cgroup="/b/job"))
 

@@ -1,0 +1,32 @@
+"""What is looked at, in the order of the pipeline: Evidence in, Findings out. No I/O, no clock."""
+
+from collections.abc import Callable, Iterable
+
+from pymetrics_server.doctor.checks import (
+    aggregation,
+    apiservice,
+    asked,
+    backend,
+    clients,
+    grants,
+    nodes,
+    served,
+)
+from pymetrics_server.doctor.evidence import Evidence
+from pymetrics_server.doctor.finding import Finding
+
+Check = Callable[[Evidence], Iterable[Finding]]
+
+#: Each says something, if only that it could not look.
+CHECKS: tuple[Check, ...] = (
+    aggregation.apiserver,
+    aggregation.front_proxy,
+    grants.grants,
+    nodes.nodes,
+    backend.backend,
+    apiservice.apiservices,
+    served.served,
+    clients.clients,
+)
+#: Of `doctor pod` and `doctor hpa`, behind the others.
+ASKED: tuple[Check, ...] = (asked.pod, asked.hpa)
