@@ -27,6 +27,11 @@ class Point(NamedTuple):
     cpu_ns: int
 
 
+def point(time_ns: int, start_ns: int, cpu_ns: int) -> Point:
+    """As a kubelet told it. A start ahead of the time was told by a clock that has been turned back since: unknown."""
+    return Point(time_ns, start_ns if start_ns <= time_ns else 0, cpu_ns)
+
+
 class Rate(NamedTuple):
     window_ns: int
     cpu_nanocores: int

@@ -23,7 +23,7 @@ from pymetrics_server.meta.usage import (
     PodUsage,
     Validity,
 )
-from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, nanocores_of, rate
+from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, nanocores_of, point, rate
 
 log = Logger(__name__)
 
@@ -184,7 +184,7 @@ class NodeRing:
                 of_ns = time_ns - before.time_ns[i]
                 nanocores = nanocores_of(cpu_ns - before.cpu_ns[i], of_ns, kubelet_nanocores)
             else:
-                last = Point(time_ns, start_ns, cpu_ns)
+                last = point(time_ns, start_ns, cpu_ns)
                 found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, self._resolution_ns)
                 if found is None:
                     return None
@@ -215,12 +215,12 @@ class NodeRing:
                 else _place(sample.layout, layout.pods[ordinal], layout.containers[i])
             )
             if at >= 0:
-                point = Point(sample.time_ns[at], sample.start_ns[at], sample.cpu_ns[at])
-                yield self._told_alike(sample, point, last)
+                told = point(sample.time_ns[at], sample.start_ns[at], sample.cpu_ns[at])
+                yield self._told_alike(sample, told, last)
 
-    def _told_alike(self, sample: NodeSample, point: Point, last: Point) -> Point:
-        """`point` of `sample`, as the endpoint that told `last` would have told it."""
-        return point if sample.stamp_ns == self._samples[-1].stamp_ns else comparable(point, last)
+    def _told_alike(self, sample: NodeSample, told: Point, last: Point) -> Point:
+        """`told` of `sample`, as the endpoint that told `last` would have told it."""
+        return told if sample.stamp_ns == self._samples[-1].stamp_ns else comparable(told, last)
 
     def _believed(self, usage_nanocores: int) -> int:
         """The kubelet's own rate where it counts: beside coarse stamps, and not above what the node has."""
@@ -231,7 +231,7 @@ class NodeRing:
 
 
 def _point(node: NodePoint) -> Point:
-    return Point(node.time_ns, node.start_ns, node.cpu_ns)
+    return point(node.time_ns, node.start_ns, node.cpu_ns)
 
 
 def _before_newest(samples: deque[NodeSample]) -> Iterator[NodeSample]:

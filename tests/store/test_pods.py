@@ -15,7 +15,7 @@ from pymetrics_server.meta.usage import (
     PodUsage,
 )
 from pymetrics_server.store import Store
-from pymetrics_server.store.rate import BACKWARDS, Point, rate
+from pymetrics_server.store.rate import BACKWARDS, point, rate
 from tests.store.samples import CORE_NS, MI, SECOND_NS, C, ns, pod, sample
 
 NOTHING = PodUsage(0, 0, ())
@@ -294,6 +294,15 @@ def test_a_pod_is_known_exactly_while_some_node_reports_it(
             assert known == any(p in pods for pods in reported.values())
 
 
+def test_a_clock_that_is_turned_back_behind_a_containers_start_costs_one_rate_at_most() -> None:
+    before = [pod(c1=C(100, 1)), pod(c1=C(115, 2))]
+    turned_back = [pod(c1=C(-3500, 3)), pod(c1=C(-3485, 4.5))]
+    assert stored(*before, turned_back[0]).pod_usage("ns1", "pod1", 100) is None
+    usage = stored(*before, *turned_back).pod_usage("ns1", "pod1", 100)
+    assert usage is not None
+    assert usage.containers[0].cpu_nanocores == CORE_NS // 10
+
+
 @given(
     st.lists(
         st.builds(
@@ -313,7 +322,7 @@ def test_a_pod_is_known_exactly_while_some_node_reports_it(
 def test_a_pods_usage_is_what_the_rule_of_rates_says_of_its_points(series: list[C], stamp_ns: int) -> None:
     found = stored(*[pod(stamp_ns=stamp_ns, c1=c) for c in series], capacity=2 * CORE_NS)
     last, *earlier = [
-        Point(ns(c.at_s), 0 if c.start_s is None else ns(c.start_s), round(c.cpu_s * CORE_NS))
+        point(ns(c.at_s), 0 if c.start_s is None else ns(c.start_s), round(c.cpu_s * CORE_NS))
         for c in reversed(series)
     ]
     said = series[-1].nanocores
