@@ -16,7 +16,7 @@ demo: $(VENV)/.run  ## this machine as a cluster: kubectl top on its own process
 	@$(BIN)/pymetrics-server demo $(ARGS)
 
 test: $(VENV)/.dev $(NODE)/.clients  ## all tests
-	@PYTHONASYNCIODEBUG= $(BIN)/python -m pytest $(ARGS)
+	@PYTHONASYNCIODEBUG= $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 verify: $(VENV)/.dev  ## format, lint, security lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

@@ -120,7 +120,9 @@ def test_what_is_no_bundle_is_one_sentence(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"no tar at all", gzip.compress(b""), gzip.compress(b"x" * 100_000)]
+    "content",
+    [b"", b"no tar at all", gzip.compress(b"", mtime=0), gzip.compress(b"x" * 100_000, mtime=0)],
+    ids=["empty", "text", "gzip", "gzip-long"],
 )
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "other"

@@ -145,6 +145,7 @@ async def test_a_refused_summary_is_followed_by_the_resource_metrics(tmp_path: P
         (["node-1", "10.9.9.9"], CA, NOW_NS, 365, "tls_name_mismatch"),
         (["127.0.0.1"], CA, NOW_NS - 400 * 86_400_000_000_000, 365, "tls_expired"),
     ],
+    ids=["unknown-issuer", "name-mismatch", "expired"],
 )
 async def test_a_kubelet_that_is_not_proven_shows_its_certificate_and_is_shown_no_token(
     tmp_path: Path, hosts: list[str], ca: Pair, at_ns: int, days: int, failure: str
