@@ -84,7 +84,7 @@ class Ailment(KnownAilment):
     )
     GRANT_MISSING = (
         Stage.GRANTS,
-        "the server's ServiceAccount {account} may not {verb} {resource}",
+        "a role or a binding of the manifests is gone, or is bound to another ServiceAccount than the server's",
         "{command}",
         ("apiserver-*", "apiservice-other-provider"),
     )
@@ -279,7 +279,7 @@ class Ailment(KnownAilment):
     APISERVICE_UNTRUSTED = (
         Stage.APISERVICE,
         "the APIService's caBundle did not sign the server's certificate, or the certificate does not name {service}.{namespace}.svc",
-        "pymetrics-server certs serving --out DIR --name {service} --namespace {namespace}",
+        "pymetrics-server certs serving --out serving --name {service} --namespace {namespace}",
         (),
     )
     APISERVICE_UNAVAILABLE = (

@@ -153,7 +153,9 @@ async def test_a_cluster_that_does_not_answer_is_a_verdict(tmp_path: Path, unuse
     )
     out, _ = await done.communicate()
     assert done.returncode == 1
-    assert json.loads(out)["verdict"]["id"] == "apiserver-unreachable"
+    report = json.loads(out)
+    assert report["verdict"]["id"] == "apiserver-unreachable"
+    assert {finding["stage"] for finding in report["findings"]} == {"kube-apiserver", "kubectl"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,6 +195,17 @@ def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path: Path, output:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b"Error: cannot write to standard output: no space left on device\n"
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("closed", "said", "status"),
+    [(">&-", b"Error: cannot write to standard output: it is closed\n", 2), ("2>&-", b"", 0)],
+)
+def test_what_is_closed_is_not_written_to(tmp_path: Path, closed: str, said: bytes, status: int) -> None:
+    script = f'exec "$@" {closed}'
+    command = [sys.executable, "-m", "pymetrics_server", "doctor", "--bundle", saved(tmp_path)]
+    done = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, check=False)
+    assert (done.stderr, done.returncode) == (said, status)
 
 
 def test_a_check_that_falls_costs_itself() -> None:
