@@ -91,7 +91,7 @@ async def ca_bundle_of_another_ca(i: Installation) -> None:
             "",
             lambda found: found["spec"].update(insecureSkipTLSVerify=False, caBundle=bundle),
         )
-    await i.until(i.available)  # kube-apiserver looks after the server without proving it
+    await i.until(i.available)  # an older kube-apiserver looks after the server without proving it
 
 
 async def port_that_the_service_has_not(i: Installation) -> None:

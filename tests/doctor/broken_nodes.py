@@ -24,6 +24,11 @@ def refusing(i: Installation) -> None:
     i.add_node(NODE, closed_port())
 
 
+def without_a_way(i: Installation) -> None:
+    """TCP goes to no multicast group, and the kernel says so."""
+    i.add_node(NODE, 10250, addresses=[("InternalIP", "224.0.0.1")])
+
+
 async def mute(i: Installation) -> None:
     i.add_node(NODE, await i.ward.mute())
 
@@ -148,6 +153,7 @@ def _later(view: NodeView, seconds: int) -> NodeView:
 
 NODES: Scenarios = {
     "nothing listens on the kubelet's port": Broken(refusing, "node-refused", ["--kubelet-port"]),
+    "there is no way to the node's address": Broken(without_a_way, "node-unreachable", ["the node's address"]),
     "the kubelet takes connections and says nothing": Broken(mute, "node-connect-timeout", ["10250"]),
     "the kubelet hangs up": Broken(hanging_up, "node-disconnected", ["the network between"]),
     "what listens there speaks no TLS": Broken(without_tls, "node-tls-other", ["kubelet's log"]),

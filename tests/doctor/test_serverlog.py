@@ -83,6 +83,7 @@ def test_a_round_of_the_old_metrics_server_replaces_the_one_before() -> None:
         ("dial tcp 10.0.0.4:10250: i/o timeout", FailureClass.CONNECT_TIMEOUT),
         ("dial tcp 10.0.0.4:10250: connect: connection refused", FailureClass.REFUSED),
         ("dial tcp 10.0.0.4:10250: connect: no route to host", FailureClass.UNREACHABLE),
+        ("dial tcp 10.0.0.4:10250: socket: too many open files", FailureClass.LOCAL_LIMIT),
         (
             "tls: failed to verify certificate: x509: cannot validate certificate for 10.0.0.4 because it doesn't contain any IP SANs",
             FailureClass.TLS_NAME_MISMATCH,
