@@ -6,6 +6,7 @@ from pymetrics_server.doctor.checks import (
     aggregation,
     apiservice,
     asked,
+    autoscaler,
     backend,
     clients,
     grants,
@@ -29,7 +30,7 @@ CHECKS: tuple[Check, ...] = (
     clients.clients,
 )
 #: Of `doctor pod` and `doctor hpa`, behind the others.
-ASKED: tuple[Check, ...] = (asked.pod, asked.hpa)
+ASKED: tuple[Check, ...] = (asked.pod, autoscaler.hpa)
 
 
 def checks_for(evidence: Evidence) -> Sequence[Check]:
