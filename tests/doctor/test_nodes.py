@@ -443,7 +443,9 @@ def test_kube_apiservers_own_way_to_a_kubelet_is_a_warning() -> None:
         probe("node-1", address_type="proxy", failure="connect_timeout", detail="dial tcp: i/o timeout"),
     ]
     evidence = seen(NOT_SERVED, probes=tuple(probes), nodes_reachable_from_here=False)
-    assert of(evidence, "node-connect-timeout").state is State.WARNING
+    found = of(evidence, "node-connect-timeout")
+    assert (found.state, found.cure) == (State.WARNING, "kubectl describe node node-1")
+    assert "kube-apiserver's way" in found.cause
 
 
 def test_a_sample_through_kube_apiserver_is_looked_at_as_well() -> None:

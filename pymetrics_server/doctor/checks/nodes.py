@@ -166,6 +166,11 @@ def _failing(
         _details(evidence, cluster, group),
         cure_of(evidence, failure, group),
     )
+    if failure not in _KUBELETS_OWN and all(trouble.by is By.APISERVER for trouble in group):
+        cause = "it is kube-apiserver's way to kubelets that fails, as it does for `kubectl logs`; the server goes another one"
+        return msgspec.structs.replace(
+            finding, cause=cause, cure=typed("kubectl", "describe", "node", group[0].node)
+        )
     if failure in _NETWORK and found.own_alone:
         cause = "a pod has no way to the address of the node that it runs on: hairpin traffic, or a security group that does not allow itself"
         return msgspec.structs.replace(finding, cause=cause)
