@@ -19,7 +19,7 @@ class Ailment(KnownAilment):
     APISERVER_UNREACHABLE = (
         Stage.APISERVER,
         "kube-apiserver does not run, or the kubeconfig names another address than it has now",
-        "kubectl {kubeconfig_flag}cluster-info",
+        "kubectl cluster-info",
         (),
     )
     APISERVER_UNTRUSTED = (
@@ -31,7 +31,7 @@ class Ailment(KnownAilment):
     APISERVER_CREDENTIALS = (
         Stage.APISERVER,
         "the kubeconfig's user is not known to kube-apiserver (any more): its certificate or token is out of date",
-        "kubectl {kubeconfig_flag}auth whoami",
+        "kubectl auth whoami",
         (),
     )
     AGGREGATION_OFF = (

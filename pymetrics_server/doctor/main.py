@@ -23,6 +23,7 @@ from pymetrics_server.doctor.evidence import Evidence
 from pymetrics_server.doctor.finding import Finding, Report, Stage, State, unseen
 from pymetrics_server.doctor.kubeconfigs import credentials_of
 from pymetrics_server.doctor.lookups import LookupLoop
+from pymetrics_server.doctor.pasting import at_cluster
 from pymetrics_server.doctor.probing import probe
 from pymetrics_server.doctor.verdict import explained, verdict_of
 from pymetrics_server.errors import ConfigError, system_words
@@ -62,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
             if args.collect:
                 bundle.save(evidence, args.collect, force=args.force)
                 sys.stderr.write(f"Written: {args.collect}, without secrets\n")
-            report = report_of(evidence)
+            report = at_cluster(report_of(evidence), args.kubeconfig, args.context)
             return _exit_of(report) if _show(report, args.output) else UNSEEN_EXIT
     except ConfigError as err:
         sys.stderr.write(f"Error: {err}\n")

@@ -13,7 +13,7 @@ from cryptography.x509 import Certificate, load_der_x509_certificate
 
 from pymetrics_server.doctor.ailment import Ailment
 from pymetrics_server.doctor.checks.ours import flag_of
-from pymetrics_server.doctor.checks.unread import kubeconfig_flag, said, unread
+from pymetrics_server.doctor.checks.unread import said, unread
 from pymetrics_server.doctor.evidence import Asked, Evidence
 from pymetrics_server.doctor.finding import Finding, Stage, State, healthy
 from pymetrics_server.doctor.objects import ConfigMap, Pod, Version, listed
@@ -41,12 +41,11 @@ def apiserver(evidence: Evidence) -> Iterator[Finding]:
     answer = evidence.answer(Asked.VERSION)
     where = evidence.server or "kube-apiserver"
     facts: dict[str, Any] = {
-        "kubeconfig_flag": kubeconfig_flag(evidence),
         "host_port": _host_port(evidence.server),
     }
     words = said(answer).removeprefix(f"cannot reach {where}: ")
     if answer.failure == "unasked":
-        yield unread(evidence, "apiserver", Stage.APISERVER, "kube-apiserver's version", answer)
+        yield unread("apiserver", Stage.APISERVER, "kube-apiserver's version", answer)
     elif answer.failure == "untrusted":
         yield Ailment.APISERVER_UNTRUSTED.found(
             f"{where} shows a certificate that is not trusted: {words}", **facts
@@ -74,7 +73,7 @@ def front_proxy(evidence: Evidence) -> Iterator[Finding]:
         return
     found = answer.read(ConfigMap)
     if found is None:
-        yield unread(evidence, _ID, Stage.AGGREGATION, _CONFIGMAP, answer)
+        yield unread(_ID, Stage.AGGREGATION, _CONFIGMAP, answer)
         return
     wrong = [
         *_authority(found.data, evidence.taken_ns),

@@ -50,7 +50,7 @@ def _v1beta1(evidence: Evidence, found: ApiService | None) -> Iterator[Finding]:
         yield Ailment.APISERVICE_MISSING.found(f"{_V1BETA1} is not registered{also}")
         return
     if found is None:
-        yield unread(evidence, "apiservice-v1beta1", Stage.APISERVICE, f"APIService {_V1BETA1}", answer)
+        yield unread("apiservice-v1beta1", Stage.APISERVICE, f"APIService {_V1BETA1}", answer)
         return
     available = _available(found)
     if other := _other_provider(evidence, found):
@@ -81,7 +81,7 @@ def _v1(evidence: Evidence, beta: ApiService | None) -> Iterator[Finding]:
             seen = f"{_V1} is not registered: clients ask v1beta1"
             yield healthy("apiservice-v1", Stage.APISERVICE, seen)
     elif found is None:
-        yield unread(evidence, "apiservice-v1", Stage.APISERVICE, f"APIService {_V1}", answer)
+        yield unread("apiservice-v1", Stage.APISERVICE, f"APIService {_V1}", answer)
     elif (available := _available(found)).status != "True":
         seen = f"{_V1} at {_shown(found.spec.service)} is not available ({available.reason}): "
         words = decoded(available.message).words

@@ -30,7 +30,7 @@ def pod(evidence: Evidence) -> Iterator[Finding]:
     if answer.status == 404:
         yield AskedAilment.ASKED_POD_UNKNOWN.found(f"the pod {asked} does not exist", name=name)
     elif found is None:
-        yield unread(evidence, _ID, Stage.SUBJECT, f"the pod {asked}", answer)
+        yield unread(_ID, Stage.SUBJECT, f"the pod {asked}", answer)
     elif found.status.phase != _RUNNING:
         phase = f"the pod {asked} is {found.status.phase or 'in no phase'}"
         details = (*_why(found), *_containers(evidence, found))
@@ -47,7 +47,7 @@ def _running(evidence: Evidence, asked: str, found: Pod) -> Finding:
     if (
         answer.status != 404 or evidence.answer(Asked.SERVED_NODES).status == 404
     ):  # of the pod, or of the whole API
-        return unread(evidence, _ID, Stage.SUBJECT, f"the metrics of the pod {asked}", answer)
+        return unread(_ID, Stage.SUBJECT, f"the metrics of the pod {asked}", answer)
     return _on_blind_node(evidence, asked, found) or _odd_container(evidence, asked, found)
 
 

@@ -41,7 +41,7 @@ def hpa(evidence: Evidence) -> Iterator[Finding]:
     if answer.status == 404:
         yield AskedAilment.ASKED_HPA_UNKNOWN.found(f"the HorizontalPodAutoscaler {asked} does not exist")
     elif found is None:
-        yield unread(evidence, _ID, Stage.SUBJECT, f"the HorizontalPodAutoscaler {asked}", answer)
+        yield unread(_ID, Stage.SUBJECT, f"the HorizontalPodAutoscaler {asked}", answer)
     else:
         yield from _of_target(evidence, asked, found)
 
@@ -58,13 +58,13 @@ def _of_target(evidence: Evidence, asked: str, found: Hpa) -> Iterator[Finding]:
         return
     scale = answer.read(Scale)
     if scale is None:
-        yield unread(evidence, _ID, Stage.SUBJECT, f"the scale of {target}, which {asked} scales,", answer)
+        yield unread(_ID, Stage.SUBJECT, f"the scale of {target}, which {asked} scales,", answer)
         return
     selector = scale.status.selector
     answer = evidence.answer(Asked.HPA_PODS)
     pods = listed(answer, Pod) if selector else []
     if pods is None:
-        yield unread(evidence, _ID, Stage.SUBJECT, f"the pods that {asked} scales", answer)
+        yield unread(_ID, Stage.SUBJECT, f"the pods that {asked} scales", answer)
     elif not pods:
         seen = f"{asked} scales {target}, whose selector {selector or '(none)'} matches no pod"
         yield AskedAilment.ASKED_HPA_SELECTS_NOTHING.found(
@@ -166,7 +166,7 @@ def _without_metrics(evidence: Evidence, asked: str, found: Hpa, pods: Sequence[
     answer = evidence.answer(Asked.HPA_POD_METRICS)
     metrics = listed(answer, PodMetrics)
     if metrics is None:
-        yield unread(evidence, _ID, Stage.SUBJECT, f"the metrics of the pods that {asked} scales", answer)
+        yield unread(_ID, Stage.SUBJECT, f"the metrics of the pods that {asked} scales", answer)
         return
     have = {each.metadata.name for each in metrics}
     running = [

@@ -38,7 +38,7 @@ def backend(evidence: Evidence) -> Iterator[Finding]:
         yield _missing(evidence)
         return
     if service is None:
-        yield unread(evidence, "service", Stage.BACKEND, f"the Service {_named(evidence)}", answer)
+        yield unread("service", Stage.BACKEND, f"the Service {_named(evidence)}", answer)
     else:
         yield _service(evidence, service)
     yield _endpoints(evidence)
@@ -109,9 +109,7 @@ def _endpoints(evidence: Evidence) -> Finding:
     answer = evidence.answer(Asked.ENDPOINTSLICES)
     slices = listed(answer, EndpointSlice)
     if slices is None:
-        return unread(
-            evidence, "endpoints", Stage.BACKEND, f"the EndpointSlices of {_named(evidence)}", answer
-        )
+        return unread("endpoints", Stage.BACKEND, f"the EndpointSlices of {_named(evidence)}", answer)
     ready, unready = _addresses(slices)
     if not ready:
         are = f"{', '.join(unready)} is not ready" if unready else "it has no address"

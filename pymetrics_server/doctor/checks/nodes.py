@@ -80,7 +80,7 @@ def nodes(evidence: Evidence) -> Iterator[Finding]:
     selector = node_selector(evidence)
     known = {each.metadata.name: each for each in found or () if selector.matches(each.metadata.labels)}
     if found is None:
-        yield unread(evidence, _ID, Stage.NODES, "the list of nodes", answer)
+        yield unread(_ID, Stage.NODES, "the list of nodes", answer)
     elif not found:
         yield unseen(_ID, Stage.NODES, "there is no Node: nothing to look at", "kubectl get nodes")
     elif not known:

@@ -46,7 +46,7 @@ def pods(evidence: Evidence) -> Iterator[Finding]:
     answer = evidence.answer(Asked.PODS)
     found = listed(answer, Pod)
     if found is None:
-        yield unread(evidence, _ID, Stage.BACKEND, "the server's pods", answer)
+        yield unread(_ID, Stage.BACKEND, "the server's pods", answer)
         return
     alive = [pod for pod in found if not pod.metadata.deletion_timestamp and pod.status.phase not in _ENDED]
     if not alive:

@@ -73,7 +73,7 @@ def _unread(evidence: Evidence) -> Iterator[Finding]:
         elif answer.status in _FORWARDED:  # the APIServices tell why
             yield unseen(_ID, Stage.SERVED, f"{what} are not to be had: {answer.status}, {said(answer)}")
         elif listed(answer, NodeMetrics) is None:
-            yield unread(evidence, _ID, Stage.SERVED, what, answer)
+            yield unread(_ID, Stage.SERVED, what, answer)
     if refused:
         yield Ailment.SERVED_REFUSED.found(refused[0], details=refused[1:])
 

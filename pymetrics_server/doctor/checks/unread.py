@@ -1,46 +1,37 @@
 """What could not be read, and who could: the words for an answer that is no object. Plain functions."""
 
-import os
-
 import msgspec
 
-from pymetrics_server.doctor.evidence import Answer, Evidence
-from pymetrics_server.doctor.finding import Command, Finding, Stage, typed, unseen
+from pymetrics_server.doctor.evidence import Answer
+from pymetrics_server.doctor.finding import Finding, Stage, unseen
 from pymetrics_server.doctor.objects import Status
 from pymetrics_server.meta.grants import NOBODY
 
 _LONGEST = 400
+_AGAIN = "kubectl cluster-info"
 
 
-def unread(evidence: Evidence, check_id: str, stage: Stage, what: str, answer: Answer) -> Finding:
+def unread(check_id: str, stage: Stage, what: str, answer: Answer) -> Finding:
     """`what` begins a sentence; the answer is none, a refusal, or not what was asked for."""
-    why, cure = _why(evidence, answer)
+    why, cure = _why(answer)
     return unseen(check_id, stage, f"{what} {why}", cure)
 
 
-def kubeconfig_flag(evidence: Evidence) -> Command:
-    """With a space behind it. Several files are in KUBECONFIG, where kubectl finds them as well."""
-    given = evidence.kubeconfig
-    return Command(f"{typed('--kubeconfig', given)} " if given and os.pathsep not in given else "")
-
-
-def _why(evidence: Evidence, answer: Answer) -> tuple[str, str]:
+def _why(answer: Answer) -> tuple[str, str]:
     """And what to type."""
-    flag = kubeconfig_flag(evidence)
-    again = f"kubectl {flag}cluster-info"
     if answer.failure == "timeout":
         return f"could not be looked at: {said(answer)}", "ask again with a longer --timeout"
     if not answer.status:
-        return f"could not be looked at: {said(answer)}", again
+        return f"could not be looked at: {said(answer)}", _AGAIN
     if answer.ok:
-        return f"came as something else: {one_line(answer.body)}", again
+        return f"came as something else: {one_line(answer.body)}", _AGAIN
     if answer.status == 401 or (answer.status == 403 and f'User "{NOBODY}"' in said(answer)):
-        cure = f"give --kubeconfig a file whose user has a token or a certificate; `kubectl {flag}auth whoami` tells who it is"
+        cure = "give --kubeconfig a file whose user has a token or a certificate; `kubectl auth whoami` tells who it is"
         return f"may not be read: {said(answer)}", cure
     if answer.status == 403:
-        cure = f"run the doctor as somebody who may read it; `kubectl {flag}auth can-i --list` tells what you may"
+        cure = "run the doctor as somebody who may read it; `kubectl auth can-i --list` tells what you may"
         return f"may not be read: {said(answer)}", cure
-    return f"could not be read: kube-apiserver answered {answer.status}: {said(answer)}", again
+    return f"could not be read: kube-apiserver answered {answer.status}: {said(answer)}", _AGAIN
 
 
 def said(answer: Answer) -> str:

@@ -90,7 +90,9 @@ def test_what_is_broken_is_named_and_what_is_pasted_mends_it(patient: Patient) -
 def test_certificates_that_do_not_belong_together_are_named(patient: Patient) -> None:
     data = {"data": {"requestheader-allowed-names": '["aggregator"]'}}
     patient.kubectl("patch", *_TRUST, "--type=merge", "-p", json.dumps(data))
-    assert patient.until_sick("apiservice-unauthorized").startswith("pymetrics-server certs inspect ")
+    assert patient.until_sick("apiservice-unauthorized").startswith(
+        "pymetrics-server certs inspect --kubeconfig "
+    )
     patient.kubectl("delete", *_TRUST)  # kube-apiserver writes it anew
     patient.until_well()
 
