@@ -33,6 +33,9 @@ class Role(msgspec.Struct, frozen=True):
 
 
 READER = Role("system:metrics-server", "reader", verbs=("list", "watch"), resources=("nodes", "pods"))
+KUBELETS = Role(
+    "system:metrics-server", "kubelets", verbs=("get",), resources=("nodes/stats", "nodes/metrics")
+)
 DELEGATOR = Role("system:auth-delegator", "delegator")
 AUTHENTICATION_READER = Role("extension-apiserver-authentication-reader", "auth-reader", "kube-system")
 

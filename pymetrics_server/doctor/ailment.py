@@ -19,7 +19,7 @@ class Ailment(KnownAilment):
     APISERVER_UNREACHABLE = (
         Stage.APISERVER,
         "kube-apiserver does not run, or the kubeconfig names another address than it has now",
-        "kubectl {kubeconfig_flag}cluster-info",
+        "kubectl cluster-info",
         (),
     )
     APISERVER_UNTRUSTED = (
@@ -31,7 +31,7 @@ class Ailment(KnownAilment):
     APISERVER_CREDENTIALS = (
         Stage.APISERVER,
         "the kubeconfig's user is not known to kube-apiserver (any more): its certificate or token is out of date",
-        "kubectl {kubeconfig_flag}auth whoami",
+        "kubectl auth whoami",
         (),
     )
     AGGREGATION_OFF = (
@@ -84,7 +84,7 @@ class Ailment(KnownAilment):
     )
     GRANT_MISSING = (
         Stage.GRANTS,
-        "the server's ServiceAccount {account} may not {verb} {resource}",
+        "a role or a binding of the manifests is gone, or is bound to another ServiceAccount than the server's",
         "{command}",
         ("apiserver-*", "apiservice-other-provider"),
     )
@@ -279,7 +279,7 @@ class Ailment(KnownAilment):
     APISERVICE_UNTRUSTED = (
         Stage.APISERVICE,
         "the APIService's caBundle did not sign the server's certificate, or the certificate does not name {service}.{namespace}.svc",
-        "pymetrics-server certs serving --out DIR --name {service} --namespace {namespace}",
+        "pymetrics-server certs serving --out serving --name {service} --namespace {namespace}",
         (),
     )
     APISERVICE_UNAVAILABLE = (

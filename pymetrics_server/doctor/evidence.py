@@ -16,7 +16,7 @@ class Asked(StrEnum):
     """The questions to kube-apiserver. Those about objects of ours are asked of `Subject.namespace`.
 
     Lists come whole, as {"items": [...]}, whatever the pages. Of every object managedFields and what kubectl last applied
-    are left out, of nodes their images too, and values of environment variables that may be secrets.
+    are left out, of nodes their images too, and the values of annotations and environment variables that may be secrets.
     """
 
     VERSION = "version"  # GET /version

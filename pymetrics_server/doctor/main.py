@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -16,12 +17,13 @@ from pymetrics_server.clock import SystemClock
 from pymetrics_server.cluster.loaders import remove_files
 from pymetrics_server.doctor import bundle, screen
 from pymetrics_server.doctor.asking import Asker
-from pymetrics_server.doctor.checks import ASKED, CHECKS, Check
+from pymetrics_server.doctor.checks import Check, checks_for
 from pymetrics_server.doctor.collecting import Wanted, collect
 from pymetrics_server.doctor.evidence import Evidence
 from pymetrics_server.doctor.finding import Finding, Report, Stage, State, unseen
 from pymetrics_server.doctor.kubeconfigs import credentials_of
 from pymetrics_server.doctor.lookups import LookupLoop
+from pymetrics_server.doctor.pasting import at_cluster
 from pymetrics_server.doctor.probing import probe
 from pymetrics_server.doctor.verdict import explained, verdict_of
 from pymetrics_server.errors import ConfigError, system_words
@@ -51,6 +53,8 @@ _silent = logging.NullHandler()  # what goes wrong is in the report
 
 def main(argv: Sequence[str]) -> int:
     """The exit status."""
+    if sys.stderr is None:  # it was closed
+        sys.stderr = io.StringIO()
     args = _arguments(argv)
     logging.getLogger("pymetrics_server").addHandler(_silent)
     try:
@@ -59,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
             if args.collect:
                 bundle.save(evidence, args.collect, force=args.force)
                 sys.stderr.write(f"Written: {args.collect}, without secrets\n")
-            report = report_of(evidence)
+            report = at_cluster(report_of(evidence), args.kubeconfig, args.context)
             return _exit_of(report) if _show(report, args.output) else UNSEEN_EXIT
     except ConfigError as err:
         sys.stderr.write(f"Error: {err}\n")
@@ -69,8 +73,10 @@ def main(argv: Sequence[str]) -> int:
         return INTERRUPTED_EXIT
 
 
-def report_of(evidence: Evidence, checks: Sequence[Check] = (*CHECKS, *ASKED)) -> Report:
-    findings = explained(finding for check in checks for finding in _findings(check, evidence))
+def report_of(evidence: Evidence, checks: Sequence[Check] | None = None) -> Report:
+    """With all checks that apply where none are given."""
+    wanted = checks_for(evidence) if checks is None else checks
+    findings = explained(finding for check in wanted for finding in _findings(check, evidence))
     return Report(verdict_of(findings), findings, evidence.server, format_rfc3339(evidence.taken_ns))
 
 
@@ -135,6 +141,9 @@ async def _gathered(args: argparse.Namespace, wanted: Wanted, progress: screen.P
 
 def _show(report: Report, output: str) -> bool:
     """Whether it could be written."""
+    if sys.stdout is None:
+        sys.stderr.write("Error: cannot write to standard output: it is closed\n")
+        return False
     try:
         match output:
             case "json":

@@ -184,7 +184,6 @@ class PodStatus(msgspec.Struct, frozen=True, rename="camel"):
     phase: str = ""
     reason: str = ""
     message: str = ""
-    pod_ip: str = msgspec.field(name="podIP", default="")
     start_time: str | None = None
     conditions: Sequence[Condition] = ()
     container_statuses: Sequence[ContainerStatus] = ()
@@ -217,9 +216,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True):
     template: PodTemplate = PodTemplate()
 
 
-class DeploymentStatus(msgspec.Struct, frozen=True, rename="camel"):
+class DeploymentStatus(msgspec.Struct, frozen=True):
     replicas: int = 0
-    ready_replicas: int = 0
     conditions: Sequence[Condition] = ()
 
 
@@ -250,37 +248,13 @@ class NodeAddress(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class KubeletEndpoint(msgspec.Struct, frozen=True):
-    port: int = msgspec.field(name="Port", default=0)
-
-
-class DaemonEndpoints(msgspec.Struct, frozen=True, rename="camel"):
-    kubelet_endpoint: KubeletEndpoint = KubeletEndpoint()
-
-
-class NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
-    kubelet_version: str = ""
-    container_runtime_version: str = ""
-    os_image: str = ""
-    operating_system: str = ""
-
-
-class NodeSpec(msgspec.Struct, frozen=True, rename="camel"):
-    unschedulable: bool = False
-    provider_id: str = msgspec.field(name="providerID", default="")
-
-
-class NodeStatus(msgspec.Struct, frozen=True, rename="camel"):
+class NodeStatus(msgspec.Struct, frozen=True):
     addresses: Sequence[NodeAddress] = ()
-    capacity: Mapping[str, str] = {}
     conditions: Sequence[Condition] = ()
-    daemon_endpoints: DaemonEndpoints = DaemonEndpoints()
-    node_info: NodeInfo = NodeInfo()
 
 
 class Node(msgspec.Struct, frozen=True):
     metadata: Metadata = Metadata()
-    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
     @property
@@ -289,9 +263,8 @@ class Node(msgspec.Struct, frozen=True):
         return found is not None and found.status == "True"
 
 
-class MetricTarget(msgspec.Struct, frozen=True, rename="camel"):
+class MetricTarget(msgspec.Struct, frozen=True):
     type: str = ""  # Utilization, AverageValue or Value
-    average_utilization: int | None = None
 
 
 class ResourceMetric(msgspec.Struct, frozen=True):
@@ -314,14 +287,10 @@ class ScaleTarget(msgspec.Struct, frozen=True, rename="camel"):
 
 class HpaSpec(msgspec.Struct, frozen=True, rename="camel"):
     scale_target_ref: ScaleTarget = ScaleTarget()
-    min_replicas: int | None = None
-    max_replicas: int = 0
     metrics: Sequence[HpaMetric] = ()
 
 
-class HpaStatus(msgspec.Struct, frozen=True, rename="camel"):
-    current_replicas: int = 0
-    desired_replicas: int = 0
+class HpaStatus(msgspec.Struct, frozen=True):
     conditions: Sequence[Condition] | None = None
 
 

@@ -1,6 +1,6 @@
 """What of an answer is never kept: secrets, and bulk that nobody reads. Plain functions.
 
-Names stay, values go: which environment variables a container has is kept, what they hold is not.
+Names stay, values go: which environment variables, HTTP headers and annotations there are is kept, what they hold is not.
 """
 
 import re
@@ -13,6 +13,7 @@ from pymetrics_server.doctor.evidence import Answer, Evidence
 LEFT_OUT = "<left-out>"
 
 _ENV_KEPT = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"})
+_ANNOTATIONS_KEPT = "metrics.k8s.io/"
 _ANNOTATION_DROPPED = "kubectl.kubernetes.io/last-applied-configuration"
 _SECRET_FLAG = re.compile(r"--?[\w-]{0,64}(?:token|password|passwd|secret|api-?key)", re.I)
 
@@ -30,7 +31,7 @@ _PATTERNS = (
     (re.compile(r"(\bbearer\s+)[\w.~+/=-]{8,}", re.I), rf"\1{LEFT_OUT}"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), LEFT_OUT),
     (re.compile(r"(?<=://)[^\s/\"'@]*@(?:[^\s/\"'@]*@)*"), f"{LEFT_OUT}@"),
-    (re.compile(rf"({_SECRET_FLAG.pattern}=)[^\s\"',]+", re.I), rf"\1{LEFT_OUT}"),
+    (re.compile(r"((?:token|password|passwd|secret|api-?key)=\"?)[^\s\"',&]+", re.I), rf"\1{LEFT_OUT}"),
 )
 _USER_OF_PROXY = re.compile(r"^[^/,]*@")
 
@@ -80,8 +81,12 @@ def without_secrets(evidence: Evidence) -> Evidence:
 
 def _cleaned_field(key: str, held: Any) -> Any:
     if key == "annotations" and isinstance(held, dict):
-        return cleaned({name: text for name, text in held.items() if name != _ANNOTATION_DROPPED})
-    if key == "env" and isinstance(held, list):
+        return {
+            name: cleaned(text) if name.startswith(_ANNOTATIONS_KEPT) else LEFT_OUT
+            for name, text in held.items()
+            if name != _ANNOTATION_DROPPED
+        }
+    if key in ("env", "httpHeaders") and isinstance(held, list):
         return [_cleaned_variable(item) if isinstance(item, dict) else LEFT_OUT for item in held]
     if key in ("args", "command") and isinstance(held, list):
         return _cleaned_arguments(held)

@@ -62,14 +62,24 @@ def plain(report: Report) -> str:
 
 
 def print_report(report: Report, stream: TextIO) -> None:
-    """In colour where `stream` is a terminal and NO_COLOR is not set; in ASCII where it can write nothing else."""
+    """In colour where `stream` is a terminal and NO_COLOR is not set; in ASCII where it can write nothing else. As wide as
+    the terminal is, or as COLUMNS says."""
     if _is_terminal(stream) and not os.environ.get("NO_COLOR"):
         from rich.console import Console
 
         draw(report, Console(file=stream, force_terminal=True))
         return
     encoding = _encoding(stream)
-    stream.write(_writable(_joined(_lines(report, _PLAIN_WIDTH, _glyphs(encoding))), encoding))
+    stream.write(_writable(_joined(_lines(report, _width(stream), _glyphs(encoding))), encoding))
+
+
+def _width(stream: TextIO) -> int:
+    told = os.environ.get("COLUMNS", "")
+    try:
+        columns = int(told) if told.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # it is no terminal, nor even a file
+        columns = 0
+    return min(max(columns, _NARROWEST), _WIDEST) if columns else _PLAIN_WIDTH
 
 
 def draw(report: Report, console: "Console") -> None:

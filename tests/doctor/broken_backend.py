@@ -23,6 +23,19 @@ async def not_registered(i: Installation) -> None:
     await i.until(i.unavailable)
 
 
+async def not_installed(i: Installation) -> None:
+    """Beside a node whose kubelet nobody has certified yet: that comes second."""
+    await not_registered(i)
+    for resource, name in (
+        (DEPLOYMENTS, _NAME),
+        (SERVICES, _NAME),
+        (PODS, SERVER_POD),
+        (ENDPOINTSLICES, SLICE),
+    ):
+        i.delete(resource, name, SYSTEM)
+    i.add_node("node-sick", await i.ward.without_certificate())
+
+
 async def of_another_provider(i: Installation) -> None:
     """prometheus-adapter, which serves the same group; it is well."""
     labels = {"app.kubernetes.io/name": "prometheus-adapter"}
@@ -78,7 +91,7 @@ async def ca_bundle_of_another_ca(i: Installation) -> None:
             "",
             lambda found: found["spec"].update(insecureSkipTLSVerify=False, caBundle=bundle),
         )
-    await i.until(i.available)  # kube-apiserver looks after the server without proving it
+    await i.until(i.available)  # an older kube-apiserver looks after the server without proving it
 
 
 async def port_that_the_service_has_not(i: Installation) -> None:
@@ -144,6 +157,11 @@ async def that_refuses_kube_apiserver(i: Installation) -> None:
     await set_endpoints(i, ports=[{"name": "https", "port": port, "protocol": "TCP"}])
 
 
+async def that_has_too_much_to_do(i: Installation) -> None:
+    port = await i.ward.https(lambda _: web.Response(status=429, text="Too Many Requests"))
+    await set_endpoints(i, ports=[{"name": "https", "port": port, "protocol": "TCP"}])
+
+
 async def behind_a_proxy(i: Installation) -> None:
     """The proxy hangs up: it knows no cluster."""
     environment = [
@@ -159,6 +177,9 @@ async def behind_a_proxy(i: Installation) -> None:
 BACKEND: Scenarios = {
     "metrics.k8s.io is not registered": Broken(
         not_registered, "apiservice-missing", ["kubectl apply -f components.yaml"]
+    ),
+    "nothing of the server is installed": Broken(
+        not_installed, "apiservice-missing", ["kubectl apply -f components.yaml"]
     ),
     "metrics.k8s.io belongs to prometheus-adapter": Broken(
         of_another_provider, "apiservice-other-provider", ["kubectl get apiservice v1"]
@@ -200,6 +221,9 @@ BACKEND: Scenarios = {
     ),
     "the server refuses kube-apiserver itself": Broken(
         that_refuses_kube_apiserver, "apiservice-forbidden", ["kubectl auth can-i create subjectaccessreviews"]
+    ),
+    "the server answers kube-apiserver with a status of its own": Broken(
+        that_has_too_much_to_do, "apiservice-unavailable", ["kubectl describe apiservice v1beta1.metrics.k8s.io"]
     ),
     "kube-apiserver asks through a proxy that does not know the Services": Broken(
         behind_a_proxy, "apiservice-proxy", ["10.96.0.43", ".svc to NO_PROXY"]

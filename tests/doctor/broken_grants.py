@@ -35,6 +35,12 @@ GRANTS: Scenarios = {
     "may not read nodes/metrics, and has nothing to fall back to": _without(
         ("get", "nodes/metrics"), id="grant-endpoint-missing", cure=_KUBELETS, state=State.WARNING
     ),
+    "has lost its ClusterRole": _without(
+        ("get", "nodes/stats"),
+        ("get", "nodes/metrics"),
+        *((verb, what) for verb in ("list", "watch") for what in ("nodes", "pods")),
+        cure=[*_KUBELETS, *_READER],
+    ),
     "may not list nodes": _without(("list", "nodes"), cure=_READER),
     "may not watch nodes": _without(("watch", "nodes"), cure=_READER),
     "may not list pods": _without(("list", "pods"), cure=_READER),

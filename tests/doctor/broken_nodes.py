@@ -24,12 +24,27 @@ def refusing(i: Installation) -> None:
     i.add_node(NODE, closed_port())
 
 
+def without_a_way(i: Installation) -> None:
+    """TCP goes to no multicast group, and the kernel says so."""
+    i.add_node(NODE, 10250, addresses=[("InternalIP", "224.0.0.1")])
+
+
 async def mute(i: Installation) -> None:
     i.add_node(NODE, await i.ward.mute())
 
 
 async def hanging_up(i: Installation) -> None:
     i.add_node(NODE, await i.ward.rude())
+
+
+async def without_tls(i: Installation) -> None:
+    i.add_node(NODE, await i.ward.without_tls())
+
+
+async def thinking(i: Installation) -> None:
+    """Longer than the server is told to wait."""
+    i.deploy("--kubelet-request-timeout=1s")
+    i.add_node(NODE, await i.ward.slow())
 
 
 def half_of_them_dead(i: Installation) -> None:
@@ -138,8 +153,14 @@ def _later(view: NodeView, seconds: int) -> NodeView:
 
 NODES: Scenarios = {
     "nothing listens on the kubelet's port": Broken(refusing, "node-refused", ["--kubelet-port"]),
+    "there is no way to the node's address": Broken(without_a_way, "node-unreachable", ["the node's address"]),
     "the kubelet takes connections and says nothing": Broken(mute, "node-connect-timeout", ["10250"]),
     "the kubelet hangs up": Broken(hanging_up, "node-disconnected", ["the network between"]),
+    "what listens there speaks no TLS": Broken(without_tls, "node-tls-other", ["kubelet's log"]),
+    "the kubelet takes the request and does not answer": Broken(thinking, "node-slow-response", ["timeout"]),
+    "a proxy at the kubelet's address wants a password": Broken(
+        answering(407, "Proxy Authentication Required"), "node-bad-status", ["kubelet's log"]
+    ),
     "half of the nodes are dead": Broken(half_of_them_dead, "node-refused", ["--kubelet-port"]),
     "the node is NotReady, as kube-apiserver knows": Broken(
         not_ready_either, "node-refused", ["--kubelet-port"], state=State.WARNING

@@ -9,11 +9,11 @@ from aiohttp import web
 from pymetrics_server.doctor.finding import State
 from pymetrics_server.meta.identity import AUTHENTICATED_GROUP
 from pymetrics_server.standin.kubeconfig import token_user
-from pymetrics_server.standin.resources import DEPLOYMENTS, ENDPOINTSLICES, HPAS, PODS
+from pymetrics_server.standin.resources import DEPLOYMENTS, ENDPOINTSLICES, HPAS, NODES, PODS
 from pymetrics_server.standin.reviews import Rule
 from tests.doctor.breaking import Break, Broken, Scenarios
 from tests.doctor.installation import SLICE, Installation
-from tests.doctor.machines import NODE_NAMES, SERVER_POD, SYSTEM, stamp
+from tests.doctor.machines import NODE_NAMES, SERVER_POD, SYSTEM, machine, stamp
 from tests.doctor.roles import Object
 from tests.doctor.ward import closed_port
 from tests.standin.backend import RESOURCES
@@ -101,6 +101,14 @@ def pod_that_no_kubelet_tells_of(i: Installation) -> None:
 def pod_on_a_dead_node(i: Installation) -> None:
     i.add_node("node-sick", closed_port())
     i.put(PODS, _pod("shop-1", age_s=900, node="node-sick"))
+
+
+async def pod_on_a_node_that_just_came(i: Installation) -> None:
+    """The server has not scraped it yet."""
+    await instead(_as_it_is, _as_it_is)(i)  # type: ignore[misc]
+    i.add_node("node-new", await i.ward.kubelet(machine("node-new").view))
+    i.change(NODES, "node-new", "", lambda node: node["metadata"].update(creationTimestamp=stamp(-20)))
+    i.put(PODS, _pod("shop-1", age_s=900, node="node-new"))
 
 
 def hpa_of(*metrics: Object, pod: Callable[[], Object] | None = None, target: str = "web") -> Break:
@@ -266,6 +274,9 @@ SERVED: Scenarios = {
     ),
     "the node of the pod that is asked about is dead": Broken(
         pod_on_a_dead_node, "node-refused", ["--kubelet-port"], _ASKED_POD
+    ),
+    "the node of the pod that is asked about is not served yet": Broken(
+        pod_on_a_node_that_just_came, "asked-pod-on-blind-node", ["pymetrics-server doctor"], _ASKED_POD
     ),
     "the autoscaler that is asked about does not exist": Broken(
         nothing_wrong, "asked-hpa-unknown", ["kubectl get hpa -A"], _ASKED_HPA

@@ -218,15 +218,35 @@ def test_no_proxy_is_read_as_go_reads_it(no_proxy: str, host: str, exempt: bool)
     assert is_exempt(no_proxy, host) is exempt
 
 
+@pytest.mark.parametrize(
+    ("status", "ailment"),
+    [(401, "apiservice-unauthorized"), (500, "apiservice-unavailable"), (503, "apiservice-unavailable")],
+)
+def test_requests_that_fail_count_though_kube_apiserver_has_not_noticed_yet(
+    status: int, ailment: str
+) -> None:
+    found = sick_in(seen({Asked.SERVED_NODES: status, Asked.SERVED_PODS: status}))
+    assert found.id == ailment
+    assert "available by its condition, and requests fail: " in found.seen
+    assert str(status) in found.seen
+
+
+def test_what_the_server_says_of_the_front_proxys_certificate_is_told() -> None:
+    log = '{"msg": "Refused a request", "reason": "Unable to authenticate the request: [x509: no]", "certificate": "CN=proxy"}'
+    found = sick_in(failed(f"bad status from {URL}: 401", LOG=log))
+    assert found.seen.endswith("the server refuses the certificate that it is shown, CN=proxy: x509: no")
+
+
 def test_without_v1beta1_nothing_is_installed() -> None:
     found = sick_in(seen({Asked.APISERVICE_V1BETA1: 404, Asked.APISERVICE_V1: 404}))
     assert (found.id, found.cure) == ("apiservice-missing", "kubectl apply -f components.yaml")
+    assert found.seen.endswith("is not registered, nor is v1")
 
 
 def test_v1_alone_is_not_enough_for_autoscalers() -> None:
     found = sick_in(seen({Asked.APISERVICE_V1BETA1: 404}))
     assert found.id == "apiservice-missing"
-    assert "(v1 is)" in found.seen
+    assert found.seen.endswith("is not registered, and v1 is")
 
 
 def test_without_v1_clients_ask_v1beta1() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymetrics_server.doctor.checks.asked import hpa, pod
+from pymetrics_server.doctor.checks.asked import pod
+from pymetrics_server.doctor.checks.autoscaler import hpa
 from pymetrics_server.doctor.checks.clients import clients
 from pymetrics_server.doctor.checks.nodes import nodes
 from pymetrics_server.doctor.checks.served import served

@@ -302,6 +302,14 @@ def test_where_there_is_no_pod_the_deployment_tells_what_to_do(deployments: obje
     assert found["pod-missing"].cure == cure
 
 
+def test_a_deployment_that_is_scaled_to_nothing_is_told_while_its_last_pod_still_ends() -> None:
+    ending = put(pod(), "metadata.deletionTimestamp", "2026-06-01T12:00:00Z")
+    scaled = items(put(deployment(), "spec.replicas", 0))
+    evidence = seen({Asked.PODS: items(ending), Asked.DEPLOYMENTS: scaled})
+    assert "scale deployment metrics-server --replicas=1" in only(evidence, "pod-missing").cure
+    assert only(seen({Asked.PODS: items(ending)}), "pod-missing").details == [f"{NAME}: is being deleted"]
+
+
 def test_a_deployment_that_may_make_no_pod_tells_why() -> None:
     failure = {"type": "ReplicaFailure", "status": "True", "message": "pods is forbidden: exceeded quota"}
     made = put(deployment(), "status.conditions", [failure])

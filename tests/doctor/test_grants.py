@@ -44,7 +44,7 @@ def test_one_of_the_kubelets_endpoints_is_enough_to_go_on_with() -> None:
 def test_none_of_the_kubelets_endpoints_is_sick() -> None:
     (found,) = without("nodes/stats", "nodes/metrics")
     assert (found.id, found.state) == ("grant-missing", State.SICK)
-    assert found.cause.endswith("may not get nodes/stats, nodes/metrics")
+    assert found.seen.endswith("may not get nodes/stats, get nodes/metrics")
     assert found.cure == (
         "kubectl create clusterrole system:metrics-server:granted-kubelets:kube-system:metrics-server --verb=get "
         "--resource=nodes/stats,nodes/metrics && kubectl create clusterrolebinding "
@@ -87,9 +87,17 @@ def test_each_thing_that_is_refused_has_the_command_that_grants_it(resource: str
     assert "--serviceaccount=kube-system:metrics-server" in found.cure
 
 
-def test_one_role_is_made_once_for_all_that_it_grants() -> None:
-    found = without("nodes", "pods", "tokenreviews", "subjectaccessreviews")
-    assert len(found) == 2
+def test_one_command_grants_all_that_lacks_and_each_role_once() -> None:
+    (found,) = without("nodes", "pods", "tokenreviews", "subjectaccessreviews")
+    assert found.cure.count("kubectl create clusterrole ") == 1
+    assert found.cure.count("kubectl create clusterrolebinding ") == 2
+
+
+def test_a_reason_that_several_have_is_told_once() -> None:
+    gone = 'RBAC: clusterrole "system:metrics-server" not found'
+    refused = [Grant("list", what, allowed=False, reason=gone) for what in ("nodes", "pods")]
+    (found,) = found_in(seen(grants=refused))
+    assert found.details == [f"list nodes, list pods: {gone}"]
 
 
 def test_what_is_refused_tells_the_reason_that_was_given() -> None:

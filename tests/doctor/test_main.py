@@ -18,6 +18,7 @@ from pymetrics_server.doctor.finding import Finding, Stage, State, healthy
 from pymetrics_server.doctor.main import main, report_of
 from tests.doctor.answering import answering, kubeconfig_for
 from tests.doctor.seen import seen, unanswered
+from tests.programs import direct_environment
 
 
 def saved(folder: Path, evidence: Evidence | None = None) -> str:
@@ -115,9 +116,17 @@ async def test_a_cluster_that_was_collected_is_diagnosed_again_as_it_was(
     async with answering() as apiserver:
         apiserver.says = {"/version": {"gitVersion": "v1.36.2"}}
         kubeconfig = str(kubeconfig_for(tmp_path, apiserver.url))
-        command = [f"--kubeconfig={kubeconfig}", f"--collect={collected}", "-o", "json", "pod", "web-1"]
+        command = [f"--collect={collected}", "-o", "json", "pod", "web-1"]
+        environment = direct_environment(KUBECONFIG=kubeconfig, PATH=os.environ["PATH"])
         done = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pymetrics_server", "doctor", *command, stdout=-1, stderr=-1
+            sys.executable,
+            "-m",
+            "pymetrics_server",
+            "doctor",
+            *command,
+            stdout=-1,
+            stderr=-1,
+            env=environment,
         )
         out, err = await done.communicate()
     assert err.decode() == f"Written: {collected}, without secrets\n"
@@ -153,7 +162,10 @@ async def test_a_cluster_that_does_not_answer_is_a_verdict(tmp_path: Path, unuse
     )
     out, _ = await done.communicate()
     assert done.returncode == 1
-    assert json.loads(out)["verdict"]["id"] == "apiserver-unreachable"
+    report = json.loads(out)
+    assert report["verdict"]["id"] == "apiserver-unreachable"
+    assert report["verdict"]["cure"] == f"kubectl --kubeconfig {kubeconfig} cluster-info"
+    assert {finding["stage"] for finding in report["findings"]} == {"kube-apiserver", "kubectl"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,6 +205,17 @@ def test_a_report_that_cannot_be_written_is_one_sentence(tmp_path: Path, output:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.stderr == b"Error: cannot write to standard output: no space left on device\n"
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("closed", "said", "status"),
+    [(">&-", b"Error: cannot write to standard output: it is closed\n", 2), ("2>&-", b"", 0)],
+)
+def test_what_is_closed_is_not_written_to(tmp_path: Path, closed: str, said: bytes, status: int) -> None:
+    script = f'exec "$@" {closed}'
+    command = [sys.executable, "-m", "pymetrics_server", "doctor", "--bundle", saved(tmp_path)]
+    done = subprocess.run(["sh", "-c", script, "sh", *command], capture_output=True, check=False)
+    assert (done.stderr, done.returncode) == (said, status)
 
 
 def test_a_check_that_falls_costs_itself() -> None:

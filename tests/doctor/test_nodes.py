@@ -287,6 +287,14 @@ def test_a_node_without_a_preferred_address_is_told_with_those_it_has() -> None:
     assert "--kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname,ExternalDNS" in found.cure
 
 
+@pytest.mark.parametrize("csrs", [items(), items(csr("csr-1", "node-1"))])
+def test_where_there_is_no_server_the_first_thing_is_to_install_one(csrs: Object) -> None:
+    changes = {Asked.PODS: items(), Asked.DEPLOYMENTS: items(), Asked.CSRS: csrs, **NOT_SERVED}
+    found = list(nodes(seen(changes, probes=tuple(one_failing("tls_alert_internal")))))
+    assert "node-tls-alert-internal" in {each.id for each in found}
+    assert State.SICK not in {each.state for each in found}
+
+
 def test_a_node_that_is_not_ready_and_not_reached_is_a_warning() -> None:
     changes = {Asked.NODES: items(without_ready(node("node-1")), node("node-2"), node("node-3"))}
     found = only(in_pod(one_failing("connect_timeout"), changes))
@@ -355,7 +363,7 @@ def test_nodes_that_are_served_just_now_need_not_be_reached_from_outside() -> No
     evidence = seen(probes=tuple(all_failing("connect_timeout")), nodes_reachable_from_here=False)
     found = only(evidence)
     assert found.state is State.HEALTHY
-    assert found.seen == "the server has scraped 3 of 3 nodes just now; from here none was asked"
+    assert found.seen == "the server has scraped 3 of 3 nodes just now; from here none gave a sample"
 
 
 def test_a_failure_met_from_outside_is_none_where_the_server_has_just_scraped() -> None:
@@ -435,7 +443,9 @@ def test_kube_apiservers_own_way_to_a_kubelet_is_a_warning() -> None:
         probe("node-1", address_type="proxy", failure="connect_timeout", detail="dial tcp: i/o timeout"),
     ]
     evidence = seen(NOT_SERVED, probes=tuple(probes), nodes_reachable_from_here=False)
-    assert of(evidence, "node-connect-timeout").state is State.WARNING
+    found = of(evidence, "node-connect-timeout")
+    assert (found.state, found.cure) == (State.WARNING, "kubectl describe node node-1")
+    assert "kube-apiserver's way" in found.cause
 
 
 def test_a_sample_through_kube_apiserver_is_looked_at_as_well() -> None:

@@ -9,6 +9,12 @@ from pymetrics_server.doctor.ailment import Ailment, node_id
 from pymetrics_server.doctor.asked_ailment import AskedAilment
 from pymetrics_server.doctor.finding import Stage
 from pymetrics_server.errors import FailureClass
+from tests.doctor.broken_apiserver import APISERVER
+from tests.doctor.broken_backend import BACKEND
+from tests.doctor.broken_grants import GRANTS
+from tests.doctor.broken_nodes import NODES
+from tests.doctor.broken_pods import SERVER_PODS
+from tests.doctor.broken_served import SERVED
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs/troubleshooting"
@@ -29,6 +35,19 @@ GIVEN_AWAY = [
     "insecureSkipTLSVerify: true",
     "--authorization-always-allow-paths",
 ]
+#: Where a whole cluster is broken so that the doctor says just that: (the ailment's id, the file).
+BREAKING = {
+    (broken.id, f"tests/doctor/broken_{name}.py")
+    for name, scenarios in {
+        "apiserver": APISERVER,
+        "grants": GRANTS,
+        "nodes": NODES,
+        "pods": SERVER_PODS,
+        "backend": BACKEND,
+        "served": SERVED,
+    }.items()
+    for broken in scenarios.values()
+}
 _REGISTRY = re.compile(
     r"\b(?:docker\.io|quay\.io|ghcr\.io|gcr\.io|registry\.k8s\.io|k8s\.gcr\.io|[\w-]+\.azurecr\.io|"
     r"[\w.-]+\.amazonaws\.com|public\.ecr\.aws|mcr\.microsoft\.com|registry\.[\w-]+\.\w+)\b"
@@ -57,6 +76,19 @@ def test_a_page_says_symptom_cause_cure_and_how_to_make_it_happen(path: Path) ->
     assert all(sections(text).values())
     assert "`" in sections(text)["Symptom"], "give the exact words that somebody searches for"
     assert "```console\n$ " in sections(text)["Cure"], "give a command"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_page_says_which_test_makes_it_happen_and_admits_where_none_does(path: Path) -> None:
+    said = sections(path.read_text())["How it was reproduced"]
+    named = re.findall(r"`(tests/[\w/]+\.py)`", said)
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    files = {file for ailment_id, file in BREAKING if ailment_id == path.stem}
+    if files:
+        assert files & set(named)
+    else:
+        assert said.startswith("Not in a cluster") or path.stem == "node-unauthenticated"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

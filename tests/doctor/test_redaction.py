@@ -1,3 +1,5 @@
+"""What a bundle must not hold: secrets, whoever wrote them down and wherever."""
+
 import json
 from typing import Any
 
@@ -22,6 +24,8 @@ KEY = "-----BEGIN EC PRIVATE KEY-----\nAAAA\nBBBB\n-----END EC PRIVATE KEY-----"
         f"refused bearer {SECRET}, so",
         f"--token={SECRET}",
         f"--oidc-client-secret={SECRET} --v=2",
+        f"GET /hook?access_token={SECRET}&x=1",
+        f'"Cannot log in" password="{SECRET}"',
         f"https://jane:{SECRET}@proxy:3128",
         f"https://jane:{SECRET}@{SECRET}@proxy:3128/",
     ],
@@ -71,9 +75,22 @@ def test_proxies_stay_without_their_users(proxy: str) -> None:
 def test_what_kubectl_last_applied_and_who_manages_what_goes() -> None:
     metadata = {
         "managedFields": [1],
-        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x", "a": "b"},
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x", "metrics.k8s.io/a": "b"},
     }
-    assert cleaned({"metadata": metadata}) == {"metadata": {"annotations": {"a": "b"}}}
+    assert cleaned({"metadata": metadata}) == {"metadata": {"annotations": {"metrics.k8s.io/a": "b"}}}
+
+
+def test_of_other_annotations_and_of_a_probes_headers_the_names_stay() -> None:
+    found = cleaned(
+        {
+            "annotations": {"vault.example/login": SECRET},
+            "httpHeaders": [{"name": "Authorization", "value": f"Basic {SECRET}"}],
+        }
+    )
+    assert found == {
+        "annotations": {"vault.example/login": LEFT_OUT},
+        "httpHeaders": [{"name": "Authorization", "value": LEFT_OUT}],
+    }
 
 
 JSON = st.recursive(

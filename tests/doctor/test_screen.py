@@ -149,6 +149,14 @@ def test_a_pipe_gets_no_colour() -> None:
     assert pipe.getvalue() == plain(sick_report())
 
 
+@pytest.mark.parametrize(("columns", "widest"), [("60", 60), ("0", 100), ("wide", 100), ("5000", 120)])
+def test_a_pipe_is_as_wide_as_it_is_told(columns: str, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    pipe = io.StringIO()
+    print_report(sick_report(), pipe)
+    assert len(pipe.getvalue().splitlines()[-1]) == widest
+
+
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_a_terminal_that_wants_no_colour_gets_none(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch

@@ -46,7 +46,7 @@ def of_nodes(*timestamps: str) -> dict[Asked, Any]:
 def test_what_is_served_is_told_with_its_age_and_windows() -> None:
     found = only(seen())
     assert found.state is State.HEALTHY
-    assert found.seen == "3 nodes and 1 pod are served, the oldest is 10s old, measured over 15s to 15s"
+    assert found.seen == "3 nodes and 1 pod are served, the oldest is 10s old, measured over 15s"
 
 
 def test_whoever_may_not_read_metrics_is_told_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymetrics_server.doctor.checks.serverlog import class_of, failing_nodes, why_not_ready
+from pymetrics_server.doctor.checks.serverlog import class_of, client_refused, failing_nodes, why_not_ready
 from pymetrics_server.errors import FailureClass
 
 OURS = (
@@ -83,6 +83,7 @@ def test_a_round_of_the_old_metrics_server_replaces_the_one_before() -> None:
         ("dial tcp 10.0.0.4:10250: i/o timeout", FailureClass.CONNECT_TIMEOUT),
         ("dial tcp 10.0.0.4:10250: connect: connection refused", FailureClass.REFUSED),
         ("dial tcp 10.0.0.4:10250: connect: no route to host", FailureClass.UNREACHABLE),
+        ("dial tcp 10.0.0.4:10250: socket: too many open files", FailureClass.LOCAL_LIMIT),
         (
             "tls: failed to verify certificate: x509: cannot validate certificate for 10.0.0.4 because it doesn't contain any IP SANs",
             FailureClass.TLS_NAME_MISMATCH,
@@ -127,6 +128,49 @@ def test_readyz_tells_the_most_frequent_failure() -> None:
 )
 def test_readyz_without_a_failure_tells_none(readyz: str) -> None:
     assert why_not_ready(readyz) is None
+
+
+def test_a_certificate_that_was_refused_in_the_handshake_is_told_with_the_reason() -> None:
+    log = (
+        'W1123 10:00:00.000000       1 listener.py:88] "A client\'s certificate was refused in the TLS handshake" '
+        'peer="10.0.0.10" reason="x509: certificate signed by unknown authority"\n'
+        'I1123 10:00:01.000000       1 scraper.py:237] "Node answers again" node="a"'
+    )
+    assert client_refused(log) == "x509: certificate signed by unknown authority"
+
+
+def test_a_request_that_was_refused_for_its_certificate_tells_whose_it_is() -> None:
+    entry = {
+        "msg": "Refused a request",
+        "code": 401,
+        "reason": "Unable to authenticate the request: [x509: subject with cn=kube-proxy is not in the allowed list]",
+        "certificate": "CN=kube-proxy, issued by CN=ca",
+    }
+    told = "CN=kube-proxy, issued by CN=ca: x509: subject with cn=kube-proxy is not in the allowed list"
+    assert client_refused(json.dumps(entry)) == told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "no line of a log",
+        '{"msg": "Refused a request", "code": 403, "reason": "RBAC: not granted"}',
+        '{"msg": "Refused a request", "code": 401, "reason": "Unable to authenticate the request: invalid bearer token"}',
+        '{"msg": "Listening"}',
+    ],
+)
+def test_whoever_was_refused_for_something_else_showed_no_bad_certificate(line: str) -> None:
+    assert client_refused(line) == ""
+
+
+def test_of_several_refusals_the_last_one_counts() -> None:
+    def refused(reason: str) -> str:
+        return json.dumps(
+            {"msg": "A client's certificate was refused in the TLS handshake", "reason": reason}
+        )
+
+    assert client_refused(f"{refused('first')}\n{refused('last')}") == "last"
 
 
 @given(st.text())

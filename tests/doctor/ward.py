@@ -59,12 +59,17 @@ class Ward:
 
     async def https(self, answer: Answer, files: PairFiles | None = None) -> int:
         """Asks for a client certificate, as kubelets and aggregated servers do, and believes whatever CA signed it."""
-        context = server_context(files or self.certificate(_ADDRESS), self._authorities())
 
         async def answered(request: web.BaseRequest) -> web.StreamResponse:
             return answer(request)
 
-        runner = web.ServerRunner(web.Server(answered, access_log=None), shutdown_timeout=0.1)
+        return await self._serving(answered, files or self.certificate(_ADDRESS))
+
+    async def _serving(
+        self, answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], files: PairFiles
+    ) -> int:
+        context = server_context(files, self._authorities())
+        runner = web.ServerRunner(web.Server(answer, access_log=None), shutdown_timeout=0.1)
         await runner.setup()
         self._runners.append(runner)
         await web.TCPSite(runner, _ADDRESS, 0, ssl_context=context).start()
@@ -85,6 +90,26 @@ class Ward:
             writer.close()
 
         return await self._listening(listen)
+
+    async def without_tls(self) -> int:
+        """Answers whatever comes as a web server does that was spoken to in TLS."""
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)
+            writer.write(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        return await self._listening(answer)
+
+    async def slow(self) -> int:
+        """Takes the request and keeps the answer for itself."""
+
+        async def think(_: web.BaseRequest) -> web.StreamResponse:
+            await asyncio.sleep(3600)
+            raise AssertionError
+
+        return await self._serving(think, self.certificate(_ADDRESS))
 
     async def rude(self) -> int:
         """Hangs up on whoever comes."""

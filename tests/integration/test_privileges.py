@@ -1,66 +1,30 @@
 """What the server asks of the cluster is what manifests/base grants, neither more nor less."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
+from msgspec.structs import replace
 
 from pymetrics_server.meta.identity import Attributes, Decision, UserInfo
 from pymetrics_server.standin.cluster import StandinCluster
 from pymetrics_server.standin.reviews import METRICS_READERS, SERVER_ACCOUNT, Policy, Rule, attributes_of
+from tests.doctor.roles import rules_of
 from tests.integration.processes import BASE, server_beside
 
 MANIFESTS = Path(__file__).parents[2] / "manifests" / "base"
-
-#: What every cluster has already, by (kind, name).
-BUILT_IN: Mapping[tuple[str, str], list[dict[str, Any]]] = {
-    ("ClusterRole", "system:auth-delegator"): [
-        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
-    ],
-    ("Role", "extension-apiserver-authentication-reader"): [
-        {
-            "apiGroups": [""],
-            "resources": ["configmaps"],
-            "resourceNames": ["extension-apiserver-authentication"],
-            "verbs": ["get", "list", "watch"],
-        }
-    ],
-}
 
 #: Verbs that come with a role which is not ours to cut, or that metrics-server's role has always had.
 NEVER_ASKED = {("configmaps", "get"), ("nodes", "get"), ("pods", "get")}
 
 
 def granted() -> list[Rule]:
-    """The rules of all roles that the manifests bind to the server's account."""
+    """The rules of all roles that the manifests bind to the server's account, each of one resource."""
     documents = [d for path in MANIFESTS.glob("*.yaml") for d in yaml.safe_load_all(path.read_text()) if d]
-    roles = dict(BUILT_IN) | {
-        (d["kind"], d["metadata"]["name"]): d["rules"]
-        for d in documents
-        if d["kind"] in ("ClusterRole", "Role")
-    }
-    found: list[Rule] = []
-    for binding in (d for d in documents if d["kind"].endswith("RoleBinding") and "subjects" in d):
-        accounts = [f"system:serviceaccount:{s['namespace']}:{s['name']}" for s in binding["subjects"]]
-        assert accounts == [SERVER_ACCOUNT]
-        for rule in roles[binding["roleRef"]["kind"], binding["roleRef"]["name"]]:
-            assert not {"*"} & {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
-            found += [
-                Rule(
-                    SERVER_ACCOUNT,
-                    tuple(rule["verbs"]),
-                    group,
-                    (resource,),
-                    binding["metadata"].get("namespace", ""),
-                    tuple(rule.get("resourceNames", ())),
-                )
-                for group in rule["apiGroups"]
-                for resource in rule["resources"]
-            ]
-    return found
+    found = rules_of(documents)
+    assert {rule.subject for rule in found} == {SERVER_ACCOUNT}
+    assert not any({"*"} & {*rule.verbs, *rule.resources, rule.group} for rule in found)
+    return [replace(rule, resources=(resource,)) for rule in found for resource in rule.resources]
 
 
 class Observed(Policy):

@@ -15,7 +15,7 @@ from pymetrics_server.doctor.ailment import Ailment
 from pymetrics_server.doctor.checks.ours import flag_of
 from pymetrics_server.doctor.checks.unread import said, unread
 from pymetrics_server.doctor.evidence import Asked, Evidence
-from pymetrics_server.doctor.finding import Command, Finding, Stage, State, healthy, typed
+from pymetrics_server.doctor.finding import Finding, Stage, State, healthy
 from pymetrics_server.doctor.objects import ConfigMap, Pod, Version, listed
 from pymetrics_server.errors import UntrustedError
 from pymetrics_server.meta.timestamp import format_rfc3339
@@ -40,9 +40,10 @@ def apiserver(evidence: Evidence) -> Iterator[Finding]:
     """One finding. A refusal is an answer as well: kube-apiserver is there."""
     answer = evidence.answer(Asked.VERSION)
     where = evidence.server or "kube-apiserver"
-    flag = Command(f"{typed('--kubeconfig', evidence.kubeconfig)} " if evidence.kubeconfig else "")
-    facts: dict[str, Any] = {"kubeconfig_flag": flag, "host_port": _host_port(evidence.server)}
-    words = said(answer)
+    facts: dict[str, Any] = {
+        "host_port": _host_port(evidence.server),
+    }
+    words = said(answer).removeprefix(f"cannot reach {where}: ")
     if answer.failure == "unasked":
         yield unread("apiserver", Stage.APISERVER, "kube-apiserver's version", answer)
     elif answer.failure == "untrusted":
@@ -54,9 +55,7 @@ def apiserver(evidence: Evidence) -> Iterator[Finding]:
             f"{where} does not accept our credentials: {words}", **facts
         )
     elif not answer.status:
-        yield Ailment.APISERVER_UNREACHABLE.found(
-            f"{where} cannot be reached ({answer.failure}): {words}", **facts
-        )
+        yield Ailment.APISERVER_UNREACHABLE.found(f"{where} cannot be reached: {words}", **facts)
     elif answer.status >= 500:
         yield Ailment.APISERVER_UNREACHABLE.found(f"{where} answers {answer.status}: {words}", **facts)
     else:

@@ -45,7 +45,8 @@ def apiservices(evidence: Evidence) -> Iterator[Finding]:
 def _v1beta1(evidence: Evidence, found: ApiService | None) -> Iterator[Finding]:
     answer = evidence.answer(Asked.APISERVICE_V1BETA1)
     if answer.status == 404:
-        also = " (v1 is)" if evidence.answer(Asked.APISERVICE_V1).ok else ""
+        v1 = evidence.answer(Asked.APISERVICE_V1)
+        also = ", and v1 is" if v1.ok else ", nor is v1" if v1.status == 404 else ""
         yield Ailment.APISERVICE_MISSING.found(f"{_V1BETA1} is not registered{also}")
         return
     if found is None:
@@ -60,6 +61,8 @@ def _v1beta1(evidence: Evidence, found: ApiService | None) -> Iterator[Finding]:
         yield _unavailable(evidence, available)
     elif unreached := _unreached(evidence):
         seen = f"{_V1BETA1} is available by its condition, and requests fail: {unreached.words}"
+        if unreached.ailment is Ailment.APISERVICE_UNAUTHORIZED:
+            seen += _refusal(evidence)
         yield unreached.ailment.found(seen, **_facts(evidence, _V1BETA1))
     else:
         yield healthy(
@@ -74,8 +77,9 @@ def _v1(evidence: Evidence, beta: ApiService | None) -> Iterator[Finding]:
     answer = evidence.answer(Asked.APISERVICE_V1)
     found = answer.read(ApiService)
     if answer.status == 404:
-        seen = f"{_V1} is not registered: clients ask v1beta1"
-        yield healthy("apiservice-v1", Stage.APISERVICE, seen)
+        if beta is not None:
+            seen = f"{_V1} is not registered: clients ask v1beta1"
+            yield healthy("apiservice-v1", Stage.APISERVICE, seen)
     elif found is None:
         yield unread("apiservice-v1", Stage.APISERVICE, f"APIService {_V1}", answer)
     elif (available := _available(found)).status != "True":
@@ -98,10 +102,13 @@ def _unavailable(evidence: Evidence, available: Condition) -> Finding:
         told = decoded(available.message)
     seen = f"{_V1BETA1} is not available ({available.reason}): {told.words}"
     details = _told(available)
-    refused = client_refused(evidence.answer(Asked.LOG).body)
-    if told.ailment is Ailment.APISERVICE_EOF and refused:
-        seen = f"{seen}: the server refuses the certificate that it is shown, {refused}"
-        return Ailment.APISERVICE_UNAUTHORIZED.found(seen, details=details, **_facts(evidence, _V1BETA1))
+    refusal = _refusal(evidence)
+    if told.ailment is Ailment.APISERVICE_UNAUTHORIZED or (
+        told.ailment is Ailment.APISERVICE_EOF and refusal
+    ):
+        return Ailment.APISERVICE_UNAUTHORIZED.found(
+            seen + refusal, details=details, **_facts(evidence, _V1BETA1)
+        )
     if available.reason == _DISCOVERY_FAILED and not told.answered:
         host = told.host
         if not host or is_exempt("", host):  # an address of kube-apiserver's own machine is no Service's
@@ -111,6 +118,11 @@ def _unavailable(evidence: Evidence, available: Condition) -> Finding:
     if told.ailment in (Ailment.APISERVICE_TIMEOUT, Ailment.APISERVICE_REFUSED):
         details += _way(evidence)
     return told.ailment.found(seen, details=details, **_facts(evidence, _V1BETA1))
+
+
+def _refusal(evidence: Evidence) -> str:
+    refused = client_refused(evidence.answer(Asked.LOG).body)
+    return f": the server refuses the certificate that it is shown, {one_line(refused)}" if refused else ""
 
 
 def _through_proxy(seen: str, host: str, between: Proxied, details: Sequence[str]) -> Finding:
@@ -136,12 +148,17 @@ def _way(evidence: Evidence) -> list[str]:
 
 
 def _unreached(evidence: Evidence) -> Decoded | None:
-    """What kube-apiserver itself answers in the server's place; it verifies certificates only there."""
+    """What comes in the place of metrics, where kube-apiserver's own look at the server was some time ago, or proved nothing.
+    Who asks is known to kube-apiserver, which has shown the APIService."""
     for asked in (Asked.SERVED_NODES, Asked.SERVED_PODS):
         answer = evidence.answer(asked)
         words = said(answer)
         if answer.status == 503 and _UNREACHED in words:
             return decoded(words)
+        if answer.status == 401:
+            return Decoded(Ailment.APISERVICE_UNAUTHORIZED, f"the server answers 401: {words}")
+        if answer.status >= 500:
+            return Decoded(Ailment.APISERVICE_UNAVAILABLE, f"{answer.status}: {words}")
     return None
 
 

@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Mapping
 
-from pymetrics_server.doctor.checks.ours import deployments_of, server_container
+from pymetrics_server.doctor.checks.ours import deployments_of
 from pymetrics_server.doctor.evidence import Asked, Evidence
 from pymetrics_server.doctor.finding import typed
-from pymetrics_server.doctor.subject import options_of
+from pymetrics_server.doctor.subject import options_of, server_container
 from pymetrics_server.meta.selectors import LabelSelector, SelectorError, parse_label_selector
 
 _OUR_LOG = re.compile(r"\b[a-z]+\.py:[0-9]+")

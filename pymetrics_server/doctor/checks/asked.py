@@ -1,9 +1,8 @@
-"""Where in the pipeline a pod that was asked about is lost, stage by stage. `hpa` is that of a HorizontalPodAutoscaler."""
+"""Where in the pipeline a pod that was asked about is lost, stage by stage."""
 
 from collections.abc import Iterator, Sequence
 
 from pymetrics_server.doctor.asked_ailment import AskedAilment
-from pymetrics_server.doctor.checks.autoscaler import hpa
 from pymetrics_server.doctor.checks.troubles import looked
 from pymetrics_server.doctor.checks.unread import unread
 from pymetrics_server.doctor.evidence import Asked, Evidence
@@ -12,8 +11,6 @@ from pymetrics_server.doctor.objects import ContainerStatus, NodeMetrics, Pod, P
 from pymetrics_server.doctor.subject import options_of
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.timestamp import parse_rfc3339
-
-__all__ = ["hpa", "pod"]
 
 _ID = "asked-pod"
 _SECOND_NS = 1_000_000_000

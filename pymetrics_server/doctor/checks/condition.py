@@ -1,7 +1,7 @@
 """What kube-aggregator writes into an APIService's condition, decoded. Plain functions.
 
-Its availability controller asks the Service's address five times, without verifying certificates, and keeps the words
-of the last failure; what fails later, for a user's request, is told in the 503 that kube-apiserver answers.
+Its availability controller asks the Service's address five times and keeps the words of the last failure. Older ones
+verify no certificate there: what fails for a user's request alone is told in the 503 that kube-apiserver answers.
 """
 
 import re

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
-from pymetrics_server.cluster.grants import Role, commands
+from pymetrics_server.cluster.grants import KUBELETS, commands
 from pymetrics_server.doctor.checks.arguments import is_pymetrics, with_argument
 from pymetrics_server.doctor.checks.presented import made_by_itself, names_node
 from pymetrics_server.doctor.checks.troubles import Trouble
@@ -15,9 +15,6 @@ from pymetrics_server.errors import FailureClass
 _TYPES = "kubelet-preferred-address-types"
 _IP_TYPES = ("InternalIP", "ExternalIP")
 _IN_ORDER = (*_IP_TYPES, "Hostname", "InternalDNS", "ExternalDNS")
-_KUBELETS = Role(
-    "system:metrics-server", "kubelets", verbs=("get",), resources=("nodes/stats", "nodes/metrics")
-)
 
 _REISSUED = (
     "reissue it with the node's IP among its names: serverTLSBootstrap: true in the kubelet's configuration"
@@ -28,7 +25,7 @@ def cure_of(evidence: Evidence, failure: FailureClass, troubles: Sequence[Troubl
     """ "" where the class's own says it all."""
     match failure:
         case FailureClass.FORBIDDEN:
-            return " && ".join(commands(_KUBELETS, evidence.subject.account))
+            return " && ".join(commands(KUBELETS, evidence.subject.account))
         case FailureClass.DNS:
             return _addresses_first(evidence, troubles)
         case FailureClass.NO_ADDRESS:

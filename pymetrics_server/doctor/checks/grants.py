@@ -1,8 +1,8 @@
 """May the server do what it must? Each thing that is refused, with the command that grants it and no more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from pymetrics_server.cluster.grants import AUTHENTICATION_READER, DELEGATOR, READER, Role, commands
+from pymetrics_server.cluster.grants import AUTHENTICATION_READER, DELEGATOR, KUBELETS, READER, Role, commands
 from pymetrics_server.doctor.ailment import Ailment
 from pymetrics_server.doctor.checks.ours import flag_among
 from pymetrics_server.doctor.evidence import Evidence, Grant
@@ -11,9 +11,8 @@ from pymetrics_server.doctor.finding import Command, Finding, Stage, State, heal
 _ID = "grants"
 #: By the name that --kubelet-endpoint has for it.
 _ENDPOINTS = {"summary": "nodes/stats", "resource": "nodes/metrics"}
-_KUBELETS = Role("system:metrics-server", "kubelets", verbs=("get",), resources=tuple(_ENDPOINTS.values()))
 _ROLES = {
-    **dict.fromkeys(_ENDPOINTS.values(), _KUBELETS),
+    **dict.fromkeys(KUBELETS.resources, KUBELETS),
     **dict.fromkeys(READER.resources, READER),
     "tokenreviews": DELEGATOR,
     "subjectaccessreviews": DELEGATOR,
@@ -32,7 +31,8 @@ def grants(evidence: Evidence) -> Iterator[Finding]:
     yield from _refused(refused, _endpoint_left(needed), account)
     if unknown:
         reasons = dict.fromkeys(grant.reason or "no reason was given" for grant in unknown)
-        what = f"whether {account} may {_shown(unknown)} could not be asked: {'; '.join(reasons)}"
+        may = "do what it must" if unknown == needed else _shown(unknown)
+        what = f"whether {account} may {may} could not be asked: {'; '.join(reasons)}"
         refusal = any("subjectaccessreviews" in reason for reason in reasons)
         yield unseen(_ID, Stage.GRANTS, what, _as_whom(account) if refusal else "")
     elif not refused:
@@ -55,24 +55,31 @@ def _endpoint_left(needed: Sequence[Grant]) -> bool:
 
 
 def _refused(refused: Sequence[Grant], endpoint_left: bool, account: str) -> Iterator[Finding]:
-    """One finding for each role that would grant it."""
+    """What lacks as a whole, granted by one command; apart from that a kubelets' endpoint beside which there is another."""
     by_role: dict[Role, list[Grant]] = {}
     for grant in refused:
         by_role.setdefault(_ROLES.get(grant.resource) or _role_for(grant), []).append(grant)
-    for role, lacking in by_role.items():
-        seen = f"{account} may not {_shown(lacking)}"
-        details = [f"{_shown([grant])}: {grant.reason}" for grant in lacking if grant.reason]
-        command = Command(" && ".join(commands(role, account)))
-        if role is _KUBELETS and endpoint_left:
-            yield Ailment.GRANT_ENDPOINT_MISSING.found(
-                seen, state=State.WARNING, details=details, command=command
-            )
-            continue
-        verbs = ", ".join(dict.fromkeys(grant.verb for grant in lacking))
-        resources = ", ".join(dict.fromkeys(_resource(grant) for grant in lacking))
-        yield Ailment.GRANT_MISSING.found(
-            seen, details=details, command=command, account=account, verb=verbs, resource=resources
-        )
+    spare = by_role.pop(KUBELETS, []) if endpoint_left else []
+    if by_role:
+        lacking = [grant for several in by_role.values() for grant in several]
+        yield _found(Ailment.GRANT_MISSING, State.SICK, lacking, by_role, account)
+    if spare:
+        yield _found(Ailment.GRANT_ENDPOINT_MISSING, State.WARNING, spare, [KUBELETS], account)
+
+
+def _found(
+    ailment: Ailment, state: State, lacking: Sequence[Grant], roles: Iterable[Role], account: str
+) -> Finding:
+    by_reason: dict[str, list[Grant]] = {}
+    for grant in lacking:
+        if grant.reason:
+            by_reason.setdefault(grant.reason, []).append(grant)
+    return ailment.found(
+        f"{account} may not {_shown(lacking)}",
+        state=state,
+        details=[f"{_shown(several)}: {reason}" for reason, several in by_reason.items()],
+        command=Command(" && ".join(word for role in roles for word in commands(role, account))),
+    )
 
 
 def _role_for(grant: Grant) -> Role:

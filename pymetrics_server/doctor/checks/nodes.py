@@ -7,7 +7,7 @@ import msgspec
 from pymetrics_server.doctor.ailment import Ailment, of_node
 from pymetrics_server.doctor.checks.arguments import node_selector
 from pymetrics_server.doctor.checks.cures import cure_of
-from pymetrics_server.doctor.checks.ours import deployment_name
+from pymetrics_server.doctor.checks.ours import deployment_name, is_installed
 from pymetrics_server.doctor.checks.pattern import Pattern, pattern
 from pymetrics_server.doctor.checks.presented import (
     CURED_BY_CSR,
@@ -63,6 +63,7 @@ class _Cluster(msgspec.Struct, frozen=True):
     ]  # of all that were looked at, also where the Nodes could not be listed
     own: Collection[str]  # nodes on which the server runs
     in_pod: bool
+    has_server: bool
 
     def pattern(self, troubles: Sequence[Trouble]) -> Pattern:
         """That of what was met from elsewhere has nothing to do with the server's own node."""
@@ -118,7 +119,7 @@ def _cluster(evidence: Evidence, known: Mapping[str, Node], seen: Looked) -> _Cl
         labels = {name: {} for name in names}
     pods = listed(evidence.answer(Asked.PODS), Pod) or ()
     own = {pod.spec.node_name for pod in pods if pod.spec.node_name}
-    return _Cluster(known, labels, own, evidence.in_pod)
+    return _Cluster(known, labels, own, evidence.in_pod, is_installed(evidence))
 
 
 def _troubles(evidence: Evidence, cluster: _Cluster, troubles: Sequence[Trouble]) -> Iterator[Finding]:
@@ -144,7 +145,10 @@ def _troubles(evidence: Evidence, cluster: _Cluster, troubles: Sequence[Trouble]
 
 
 def _is_mild(evidence: Evidence, trouble: Trouble, cluster: _Cluster) -> bool:
-    """It says more of the node, of kube-apiserver's way to it or of what is known here, than of the server's."""
+    """It says more of the node, of kube-apiserver's way to it or of what is known here, than of the server's. Where there is
+    no server the first thing is to install one."""
+    if trouble.by is not By.SERVER and not cluster.has_server:
+        return True
     if trouble.by is By.DOCTOR and evidence.probe_caveat and trouble.failure in _OF_TRUST:
         return True
     if trouble.by is By.APISERVER and trouble.failure not in _KUBELETS_OWN:
@@ -162,6 +166,11 @@ def _failing(
         _details(evidence, cluster, group),
         cure_of(evidence, failure, group),
     )
+    if failure not in _KUBELETS_OWN and all(trouble.by is By.APISERVER for trouble in group):
+        cause = "it is kube-apiserver's way to kubelets that fails, as it does for `kubectl logs`; the server goes another one"
+        return msgspec.structs.replace(
+            finding, cause=cause, cure=typed("kubectl", "describe", "node", group[0].node)
+        )
     if failure in _NETWORK and found.own_alone:
         cause = "a pod has no way to the address of the node that it runs on: hairpin traffic, or a security group that does not allow itself"
         return msgspec.structs.replace(finding, cause=cause)
@@ -234,7 +243,7 @@ def _csrs(
             names = [csr.name for csr in found.values()][:_CSRS_NAMED]
             yield ailment.found(
                 f"{words}: the kubelet's request for a serving certificate is {states}",
-                state=State.SICK if is_sick else State.WARNING,
+                state=State.SICK if is_sick and cluster.has_server else State.WARNING,
                 details=lines([f"{node}: {csr.name}, {csr.state.value}" for node, csr in found.items()]),
                 csr=typed(*names),
             )
@@ -288,7 +297,7 @@ def _healthy(seen: Looked, total: int) -> Finding:
         details = [f"{probe.node}: {_answered(probe)}" for probe in seen.samples]
         return healthy(_ID, Stage.NODES, f"{len(seen.samples)} of {total} nodes answer{age}", lines(details))
     if seen.fresh:
-        what = f"the server has scraped {len(seen.fresh)} of {total} nodes just now; from here none was asked"
+        what = f"the server has scraped {len(seen.fresh)} of {total} nodes just now; from here none gave a sample"
         return healthy(_ID, Stage.NODES, what)
     if seen.guarded:
         what = (

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from pymetrics_server.doctor.evidence import Asked, Evidence
 from pymetrics_server.doctor.objects import Container, Deployment, Pod, PodSpec, Service, listed
-from pymetrics_server.doctor.subject import server_container as server_container
 
 #: metrics-server's own flags, which no other provider has.
 _FLAGS = (
@@ -45,6 +44,13 @@ def deployments_of(evidence: Evidence) -> list[Deployment]:
     """Those that look like the server's."""
     found = listed(evidence.answer(Asked.DEPLOYMENTS), Deployment) or []
     return [each for each in found if is_ours(each.spec.template.metadata.labels, each.spec.template.spec)]
+
+
+def is_installed(evidence: Evidence) -> bool:
+    """Whether there is a pod or a Deployment of the server, or nobody can tell."""
+    if evidence.in_pod or not (evidence.answer(Asked.PODS).ok and evidence.answer(Asked.DEPLOYMENTS).ok):
+        return True
+    return bool(listed(evidence.answer(Asked.PODS), Pod) or deployments_of(evidence))
 
 
 def deployment_name(evidence: Evidence, pod: Pod | None = None) -> str:

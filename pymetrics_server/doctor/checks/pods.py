@@ -74,8 +74,9 @@ def memory_for(nodes: int, limit_bytes: int = 0) -> str:
 
 def _none(evidence: Evidence, found: Sequence[Pod]) -> Finding:
     namespace = evidence.subject.namespace
-    if found:
-        details = [f"{pod.metadata.name}: {pod.status.reason or pod.status.phase}" for pod in found]
+    deployments = deployments_of(evidence)
+    if found and not any(each.spec.replicas == 0 for each in deployments):
+        details = [f"{pod.metadata.name}: {_end(pod)}" for pod in found]
         command = typed("kubectl", "-n", namespace, "get", "pods", "-w")
         return Ailment.POD_MISSING.found(
             "all pods of the server end or have ended", details=details, command=command
@@ -87,13 +88,16 @@ def _none(evidence: Evidence, found: Sequence[Pod]) -> Finding:
         )
     if (other := unselected(evidence)) and other.status.replicas:
         return unseen(_ID, Stage.BACKEND, "the server's pods were not seen: its Service selects others")
-    deployments = deployments_of(evidence)
     if not deployments:
         return Ailment.POD_MISSING.found(
             f"{namespace} has neither pods nor a Deployment of the server",
             command=typed("kubectl", "apply", "-f", "components.yaml"),
         )
     return _not_made(deployments[0], namespace)
+
+
+def _end(pod: Pod) -> str:
+    return "is being deleted" if pod.metadata.deletion_timestamp else pod.status.reason or pod.status.phase
 
 
 def _not_made(deployment: Deployment, namespace: str) -> Finding:

@@ -9,7 +9,7 @@ from pymetrics_server.doctor.checks.arguments import node_selector
 from pymetrics_server.doctor.checks.samples import lines
 from pymetrics_server.doctor.checks.unread import said, unread
 from pymetrics_server.doctor.evidence import Asked, Evidence
-from pymetrics_server.doctor.finding import Finding, Stage, State, healthy
+from pymetrics_server.doctor.finding import Finding, Stage, State, healthy, unseen
 from pymetrics_server.doctor.objects import Metadata, Node, NodeMetrics, Pod, PodMetrics, listed
 from pymetrics_server.doctor.subject import options_of
 from pymetrics_server.meta.duration import format_go, parse_go
@@ -19,6 +19,8 @@ _ID = "served"
 _SECOND_NS = 1_000_000_000
 _YOUNG_NS = 120 * _SECOND_NS
 _LEAST_STALE_NS = 60 * _SECOND_NS
+#: What kube-apiserver answers whom it knows, of a server that is not there, out of reach, or does not believe it.
+_FORWARDED = (401, 404, 503)
 #: Some pods always restart or have just ended: from here on it is the pipeline.
 _MOST_MISSING_PERCENT = 20
 
@@ -68,6 +70,8 @@ def _unread(evidence: Evidence) -> Iterator[Finding]:
         answer = evidence.answer(asked)
         if answer.status == 403 and not evidence.in_pod:
             refused.append(f"{what} may not be read: {said(answer)}")
+        elif answer.status in _FORWARDED:  # the APIServices tell why
+            yield unseen(_ID, Stage.SERVED, f"{what} are not to be had: {answer.status}, {said(answer)}")
         elif listed(answer, NodeMetrics) is None:
             yield unread(_ID, Stage.SERVED, what, answer)
     if refused:
@@ -193,7 +197,10 @@ def _shown(nodes: Sequence[_Entry] | None, pods: Sequence[_Entry] | None) -> str
     ages_ns = [entry.age_ns for entry in entries if entry.age_ns is not None]
     windows_ns = [entry.window_ns for entry in entries if entry.window_ns is not None]
     age = f", the oldest is {_s(max(ages_ns))} old" if ages_ns else ""
-    window = f", measured over {_s(min(windows_ns))} to {_s(max(windows_ns))}" if windows_ns else ""
+    spans = (
+        dict.fromkeys(_s(window_ns) for window_ns in (min(windows_ns), max(windows_ns))) if windows_ns else ()
+    )
+    window = f", measured over {' to '.join(spans)}" if spans else ""
     return f"{' and '.join(counts)} are served{age}{window}"
 
 

@@ -15,6 +15,8 @@ CLASSES = {failure.label: failure for failure in FailureClass}
 _FAILED = ("Failed to scrape node", "Node still fails")
 _RECOVERED = "Node answers again"
 _CLIENT_REFUSED = "A client's certificate was refused in the TLS handshake"
+_REQUEST_REFUSED = "Refused a request"
+_OF_A_CERTIFICATE = re.compile(r"Unable to authenticate the request: \[(x509: .*)\]")
 _VALUE = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 _MESSAGE = re.compile(r'^[IWEF][0-9]{4} [^\]]*\] ("(?:[^"\\]|\\.)*")')
 #: metrics-server before 0.5 tells a whole round in one line.
@@ -102,8 +104,11 @@ def client_refused(log: str) -> str:
     Whoever showed it only sees that the connection ends."""
     for line in reversed(log.splitlines()):
         message, values = _entry(line)
+        reason = values.get("reason", "")
         if message.startswith(_CLIENT_REFUSED):
-            return values.get("reason", "") or message
+            return reason or message
+        if message == _REQUEST_REFUSED and (found := _OF_A_CERTIFICATE.search(reason)):
+            return f"{values['certificate']}: {found[1]}" if values.get("certificate") else found[1]
     return ""
 
 
