@@ -248,9 +248,15 @@ class NodeAddress(msgspec.Struct, frozen=True):
     address: str = ""
 
 
-class NodeStatus(msgspec.Struct, frozen=True):
+class NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
+    kubelet_version: str = ""
+    container_runtime_version: str = ""
+
+
+class NodeStatus(msgspec.Struct, frozen=True, rename="camel"):
     addresses: Sequence[NodeAddress] = ()
     conditions: Sequence[Condition] = ()
+    node_info: NodeInfo = NodeInfo()
 
 
 class Node(msgspec.Struct, frozen=True):

@@ -484,13 +484,15 @@ def test_a_node_without_containers_is_a_warning() -> None:
 def test_a_sample_of_long_ago_is_stale() -> None:
     found = only(in_pod([probe("node-1", sample_age_ms=95_000), probe("node-2"), probe("node-3")]))
     assert (found.id, found.state) == ("node-stale", State.SICK)
-    assert found.details == ("node-1: 95.0 s old",)
+    assert found.details == ("node-1: 95.0 s old (kubelet v1.36.2, containerd://2.1.0)",)
 
 
 def test_a_sample_of_the_future_is_a_matter_of_clocks() -> None:
     found = only(in_pod([probe("node-1", sample_age_ms=-7_200), probe("node-2"), probe("node-3")]))
     assert (found.id, found.state) == ("node-clock", State.WARNING)
-    assert found.details == ("node-1: 7.2 s ahead of this machine's clock",)
+    assert found.details == (
+        "node-1: 7.2 s ahead of this machine's clock (kubelet v1.36.2, containerd://2.1.0)",
+    )
 
 
 def test_samples_that_are_all_equally_old_are_a_matter_of_this_machines_clock() -> None:

@@ -94,7 +94,7 @@ def nodes(evidence: Evidence) -> Iterator[Finding]:
     wrong = [
         *_troubles(evidence, cluster, seen.troubles),
         *_told_by_readyz(evidence, seen.troubles),
-        *samples(seen.samples, cluster.labels, cluster.own if evidence.in_pod else ()),
+        *samples(seen.samples, cluster.labels, cluster.own if evidence.in_pod else (), cluster.nodes),
         *_unlooked(evidence, cluster, seen),
     ]
     yield from wrong

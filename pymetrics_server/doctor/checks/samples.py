@@ -6,6 +6,7 @@ from pymetrics_server.doctor.ailment import Ailment
 from pymetrics_server.doctor.checks.pattern import pattern
 from pymetrics_server.doctor.evidence import NodeProbe
 from pymetrics_server.doctor.finding import Finding, State
+from pymetrics_server.doctor.objects import Node
 
 SHOWN = 5
 _STALE_MS = 60_000
@@ -15,9 +16,12 @@ _ALIKE_MS = 30_000
 
 
 def samples(
-    probes: Sequence[NodeProbe], labels: Mapping[str, Mapping[str, str]], own: Collection[str]
+    probes: Sequence[NodeProbe],
+    labels: Mapping[str, Mapping[str, str]],
+    own: Collection[str],
+    nodes: Mapping[str, Node],
 ) -> Iterator[Finding]:
-    """`labels` and `own` as for a pattern."""
+    """`labels` and `own` as for a pattern. What is odd is told with the versions: as a rule it is a fault of one of them."""
 
     def found(
         ailment: Ailment,
@@ -28,7 +32,9 @@ def samples(
     ) -> Iterator[Finding]:
         if odd:
             words = pattern([probe.node for probe in odd], labels, own).words
-            details = lines([f"{probe.node}: {tell(probe)}" for probe in odd])
+            details = lines(
+                [f"{probe.node}: {tell(probe)}{_versions(nodes.get(probe.node))}" for probe in odd]
+            )
             yield ailment.found(f"{words}: {what}", state=state, details=details)
 
     zero = [probe for probe in probes if _is_zero(probe)]
@@ -66,6 +72,13 @@ def lines(each: Sequence[str]) -> tuple[str, ...]:
     """The first of them, and how many more there are."""
     more = len(each) - SHOWN
     return (*each[:SHOWN], f"and {more} more") if more > 0 else tuple(each)
+
+
+def _versions(node: Node | None) -> str:
+    info = node.status.node_info if node is not None else None
+    if info is None or not info.kubelet_version:
+        return ""
+    return f" (kubelet {info.kubelet_version}, {info.container_runtime_version or 'an unknown runtime'})"
 
 
 def _is_zero(probe: NodeProbe) -> bool:
