@@ -62,7 +62,7 @@ soak: $(VENV)/.dev  ## an hour in a cluster that changes, is asked and fails (AR
 	@$(BIN)/python -m benchmarks.faults.soak $(ARGS)
 
 fuzz: $(VENV)/.dev  ## all that strangers send, from chance bytes (SECONDS=600); better with `pip install atheris`
-	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(FOUND),--found $(FOUND))
 
 # A package that the index does not know is one that was not audited: only an audit of all of them says so much.
 audit: $(VENV)/.dev  ## known faults of what is installed; needs PyPI, or ARGS='-s osv'

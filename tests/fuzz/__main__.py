@@ -21,11 +21,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--target", default="")
+    parser.add_argument("--found", type=Path, default=None, help="where what walks a new way is left")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     if options.target:
         return (
-            _guided(options.target, options.seconds)
+            _guided(options.target, options.seconds, options.found)
             if _has_atheris()
             else _blind(options.target, options.seconds)
         )
@@ -36,7 +37,8 @@ def main() -> int:
         f"{len(TARGETS)} targets, {share_s} s each, {'guided by atheris' if _has_atheris() else 'blind'}",
         flush=True,
     )
-    command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(share_s), "--target"]
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", str(share_s)]
+    command += [*(["--found", str(options.found)] if options.found else []), "--target"]
     failed = [target for target in TARGETS if subprocess.run([*command, target], check=False).returncode]
     print(f"failed: {', '.join(failed) or 'none'}")
     return 1 if failed else 0
@@ -69,16 +71,20 @@ def _blind(name: str, seconds: int) -> int:
     return 0
 
 
-def _guided(name: str, seconds: int) -> int:
+def _guided(name: str, seconds: int, found: Path | None) -> int:
     import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     with atheris.instrument_imports(include=["pymetrics_server", "cryptography", "urllib"]):
         from tests.fuzz.targets import SEEDS, TARGETS
     with tempfile.TemporaryDirectory() as corpus:
+        folder = found / name if found else Path(corpus)
+        folder.mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(SEEDS[name]):
-            Path(corpus, str(number)).write_bytes(seed)
+            (folder / str(number)).write_bytes(seed)
         arguments = [f"-max_total_time={seconds}", "-max_len=16384", "-print_final_stats=1", "-verbosity=0"]
-        atheris.Setup([name, *arguments, f"-artifact_prefix={FOUND}/fuzz-{name}-", corpus], TARGETS[name])
+        atheris.Setup(
+            [name, *arguments, f"-artifact_prefix={FOUND}/fuzz-{name}-", str(folder)], TARGETS[name]
+        )
         print(f"{name}:", flush=True)
         atheris.Fuzz()
     return 0

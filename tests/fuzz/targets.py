@@ -1,13 +1,7 @@
-"""Every target, and what it starts from. Inputs that once failed stand in corpus/TARGET/, a file each."""
-
-from pathlib import Path
+"""Every target, and what it starts from."""
 
 from tests.fuzz import strangers, wire
-
-_CORPUS = Path(__file__).parent / "corpus"
+from tests.fuzz.kept import kept
 
 TARGETS = {**strangers.TARGETS, **wire.TARGETS}
-SEEDS = {
-    name: [*seeds, *(path.read_bytes() for path in sorted((_CORPUS / name).glob("*")))]
-    for name, seeds in {**strangers.SEEDS, **wire.SEEDS}.items()
-}
+SEEDS = {name: [*seeds, *kept(name)] for name, seeds in {**strangers.SEEDS, **wire.SEEDS}.items()}
