@@ -24,16 +24,6 @@ def parse_rfc3339(text: str) -> int:
     """Nanoseconds since the Unix epoch. Raises ValueError, also where they do not fit in 64 bits."""
     if len(text) > _LONGEST:
         raise ValueError(f"not an RFC 3339 time: {text[:_LONGEST]!r}...")
-    return _parse(text)
-
-
-@lru_cache(maxsize=1024)
-def _format_s(time_s: int) -> str:
-    return datetime.fromtimestamp(time_s, UTC).isoformat()[:19] + "Z"
-
-
-@lru_cache(maxsize=8192)  # containers of one answer share few stamps, and their start times return each time
-def _parse(text: str) -> int:
     found = _RFC3339.fullmatch(text)
     if found is None:
         raise ValueError(f"not an RFC 3339 time: {text!r}")
@@ -49,3 +39,8 @@ def _parse(text: str) -> int:
     if not -_MAX_NS <= time_ns <= _MAX_NS:
         raise ValueError(f"beyond 64 bits of nanoseconds: {text!r}")
     return time_ns
+
+
+@lru_cache(maxsize=1024)
+def _format_s(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat()[:19] + "Z"
