@@ -41,8 +41,8 @@ _SSL_WORDS = {
 }
 
 
-def current_context(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The cluster and the user of the current context, without empty values."""
+def read_kubeconfig(path: str) -> dict[str, Any]:
+    """What the file holds, as it stands there. ConfigError where it cannot be read, or is none."""
     try:
         with open(path, encoding="utf-8") as file:
             config = yaml.safe_load(file)
@@ -54,6 +54,12 @@ def current_context(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise ConfigError(f'error loading config file "{path}": {said(err)}') from err
     if not isinstance(config, dict):
         raise ConfigError(f'error loading config file "{path}": it is not a kubeconfig')
+    return config
+
+
+def current_context(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cluster and the user of the current context, without empty values."""
+    config = read_kubeconfig(path)
     current = config.get("current-context")
     _check_type(path, "current-context", current, str)
     if not current:

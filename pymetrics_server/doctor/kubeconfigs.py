@@ -14,7 +14,8 @@ import yaml
 
 from pymetrics_server.clock import Clock
 from pymetrics_server.cluster.credentials import SERVICE_ACCOUNT_DIR, Credentials, load
-from pymetrics_server.errors import ConfigError, system_words
+from pymetrics_server.cluster.kubeconfig import read_kubeconfig
+from pymetrics_server.errors import ConfigError
 
 _LISTS = ("clusters", "contexts", "users")
 _FILES = {
@@ -82,7 +83,7 @@ def _merged(paths: Sequence[str]) -> dict[str, Any]:
     merged: dict[str, Any] = {"apiVersion": "v1", "kind": "Config"}
     found: dict[str, dict[object, Any]] = {kind: {} for kind in _LISTS}
     for path in paths:
-        config = _read(path)
+        config = read_kubeconfig(path)
         merged["current-context"] = merged.get("current-context") or config.get("current-context")
         for kind in _LISTS:
             entries = config.get(kind)
@@ -91,22 +92,6 @@ def _merged(paths: Sequence[str]) -> dict[str, Any]:
                     _make_absolute(kind, entry, path)
                     found[kind].setdefault(str(entry.get("name")), entry)
     return merged | {kind: list(entries.values()) for kind, entries in found.items()}
-
-
-def _read(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = yaml.safe_load(file)
-    except FileNotFoundError as err:
-        raise ConfigError(f"stat {path}: no such file or directory") from err
-    except OSError as err:
-        raise ConfigError(f"open {path}: {system_words(err)}") from err
-    except (yaml.YAMLError, UnicodeDecodeError) as err:
-        said = " ".join(str(err).split())
-        raise ConfigError(f'error loading config file "{path}": {said}') from err
-    if not isinstance(config, dict):
-        raise ConfigError(f'error loading config file "{path}": it is not a kubeconfig')
-    return config
 
 
 def _make_absolute(kind: str, entry: dict[str, Any], path: str) -> None:
