@@ -4,10 +4,11 @@ import asyncio
 import ssl
 import warnings
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
 from pymetrics_server.doctor.evidence import SeenCertificate
+from pymetrics_server.x509 import inspect_der
+
+_SECOND_NS = 1_000_000_000
+_AT_ANY_TIME_NS = 0  # what it is fit for is not asked
 
 
 async def certificate_of(host: str, port: int, within_s: float) -> SeenCertificate | None:
@@ -33,33 +34,14 @@ def seen(der: bytes) -> SeenCertificate | None:
     """None of what is no certificate."""
     try:
         with warnings.catch_warnings(action="ignore"):  # k3s and others give serial number 0
-            certificate = x509.load_der_x509_certificate(der)
-            return SeenCertificate(
-                subject=certificate.subject.rfc4514_string(),
-                issuer=certificate.issuer.rfc4514_string(),
-                names=_names(certificate),
-                not_before_s=int(certificate.not_valid_before_utc.timestamp()),
-                not_after_s=int(certificate.not_valid_after_utc.timestamp()),
-                is_self_signed=_is_self_signed(certificate),
-            )
+            found = inspect_der(der, _AT_ANY_TIME_NS)
     except Exception:  # a stranger's bytes: the library raises whatever its parts raise
         return None
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    names = found.get_values_for_type(x509.DNSName)
-    return [*names, *(str(address) for address in found.get_values_for_type(x509.IPAddress))]
-
-
-def _is_self_signed(certificate: x509.Certificate) -> bool:
-    if certificate.subject != certificate.issuer:
-        return False
-    try:
-        certificate.verify_directly_issued_by(certificate)
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
-        return False
-    return True
+    return SeenCertificate(
+        subject=found.subject,
+        issuer=found.issuer,
+        names=[*found.dns_names, *found.ip_addresses],
+        not_before_s=found.not_before_ns // _SECOND_NS,
+        not_after_s=found.not_after_ns // _SECOND_NS,
+        is_self_signed=found.self_signed,
+    )

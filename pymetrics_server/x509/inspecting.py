@@ -226,7 +226,7 @@ def _against_kubelet_names(found: Inspected) -> Iterator[str]:
     yield (
         f"it names no IP address ({_joined(found.dns_names)} only), and kubelets are reached at their InternalIP: set "
         f"serverTLSBootstrap: true on the kubelet and approve its CSR, or use {_KUBELET_SERVING}, or give "
-        "pymetrics-server --kubelet-preferred-address-types=Hostname where that name resolves"
+        "pymetrics-server --kubelet-tls-verify=node-name where one of them is the node's name"
     )
 
 

@@ -180,7 +180,7 @@ def test_a_kubelet_whose_certificate_names_no_address_has_three_cures() -> None:
     for cure in (
         "serverTLSBootstrap: true",
         "certs kubelet-serving",
-        "--kubelet-preferred-address-types=Hostname",
+        "--kubelet-tls-verify=node-name",
     ):
         assert cure in said
 
