@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
 
 from pymetrics_server import log as logs
 from pymetrics_server.errors import ConfigError, ListenError, system_words
@@ -85,12 +84,12 @@ def _print(text: str) -> int:
 
 
 def run(options: Options, serve: Serve, stopping: Stopping) -> None:
-    async def until_stopped() -> None:
-        with suppress(SystemExit):  # of a signal: asyncio would tell of it as of an error that nobody took
-            await serve(options, stopping)
-
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(until_stopped())
+        try:
+            runner.run(serve(options, stopping))
+        except SystemExit:  # of a signal, wherever the loop was; what that tore apart is nobody's error
+            runner.get_loop().set_exception_handler(lambda _loop, _context: None)
+            raise
 
 
 def _composition_root() -> Serve:

@@ -34,7 +34,8 @@ class Server:
     """The real one, as a process; a watcher looks on while it runs."""
 
     def __init__(self, world: "World", name: str) -> None:
-        self.port = free_port()
+        #: Chosen as it starts: by then the kubelets have taken theirs.
+        self.port = 0
         self._world = world
         self._process: Process | None = None
         self._watcher: Watcher | None = None
@@ -71,6 +72,7 @@ class Server:
         self._clock_file.write_text(f"{seconds:+g}\n")
 
     async def start(self) -> None:
+        self.port = self.port or free_port()
         kubeconfig = self._world.kubeconfig()
         command = [
             sys.executable, "-m", "pymetrics_server",
@@ -212,9 +214,9 @@ async def spoilt_world(
                 await world.add_node(index)
             await world.server.start()
             if await world.server.serves_all() is None:
-                raise RuntimeError(
-                    "the server never served every node:\n" + "\n".join(world.server.log_lines[-20:])
-                )
+                said = world.server.log_lines  # the usage text comes after the error
+                refused = [line for line in said if line.startswith("Error: ")]
+                raise RuntimeError("the server never served every node:\n" + "\n".join(refused or said[-20:]))
             yield world
         finally:
             await world.server.stop()

@@ -1,4 +1,4 @@
-"""A second signal waits for nothing, and still leaves no credentials behind."""
+"""A signal that ends the process at once is no error, and leaves no credentials behind."""
 
 import base64
 import subprocess
@@ -73,3 +73,39 @@ def test_what_a_kubeconfig_holds_is_on_no_disk_after_the_end(
     assert done.returncode == status, done.stderr
     assert len(done.stdout.split()) == 2  # else nothing is proven
     assert list(temporary.iterdir()) == []
+
+
+_TORN_APART = """
+import asyncio, os, signal, sys
+from pymetrics_server.cli import serve_from
+from pymetrics_server.serving.stopping import Stopping
+
+async def serve(options, stopping):
+    waiter = asyncio.get_running_loop().create_future()
+
+    async def connect_pipes():  # as asyncio does it for an exec plugin
+        try:
+            await asyncio.sleep(60)
+        except BaseException as err:
+            waiter.set_exception(err)
+
+    task = asyncio.create_task(connect_pipes())
+    await asyncio.sleep(0)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await waiter
+
+if sys.argv[1] == "asyncio":
+    sys.modules["uvloop"] = None
+stopping = Stopping()
+with stopping.on_signals():
+    sys.exit(serve_from([], serve, stopping))
+"""
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_what_a_signal_tears_apart_is_not_told_as_an_error(loop: str) -> None:
+    """Between the start of a plugin's process and the wait for it, for one."""
+    done = subprocess.run(
+        [sys.executable, "-c", _TORN_APART, loop], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
