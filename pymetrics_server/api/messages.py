@@ -73,7 +73,6 @@ _DETAILS = (
     _Field(2, "group"),
     _Field(3, "kind"),
     _Field(4, "causes", (_Field(1, "reason"), _Field(2, "message"), _Field(3, "field")), repeated=True),
-    _Field(5, "retryAfterSeconds", int),
     _Field(6, "uid"),
 )
 _KINDS: Mapping[str, Sequence[_Field]] = {

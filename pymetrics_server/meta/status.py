@@ -27,7 +27,6 @@ class Details(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     group: str = ""
     kind: str = ""
     causes: tuple[Cause, ...] = ()
-    retry_after_seconds: int = 0
 
 
 class StatusError(Exception):
@@ -176,12 +175,6 @@ def invalid_list_options(causes: Sequence[Cause]) -> StatusError:
         f'ListOptions.meta.k8s.io "" is invalid: {what}',
         Details(group="meta.k8s.io", kind="ListOptions", causes=tuple(causes)),
     )
-
-
-def too_many_requests(retry_after_s: int = 1) -> StatusError:
-    """The caller also sends the header `Retry-After`."""
-    message = "Too many requests, please try again later."
-    return StatusError(429, "TooManyRequests", message, Details(retry_after_seconds=retry_after_s))
 
 
 def request_timeout() -> StatusError:

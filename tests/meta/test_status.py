@@ -85,11 +85,6 @@ HEAD = '{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","mes
             r'"forbidden: User \"bob\" cannot get path \"/metrics\"","reason":"Forbidden","details":{},"code":403}',
         ),
         (
-            status.too_many_requests(),
-            '"Too many requests, please try again later.","reason":"TooManyRequests",'
-            '"details":{"retryAfterSeconds":1},"code":429}',
-        ),
-        (
             status.not_acceptable(["application/json", "application/yaml"]),
             '"only the following media types are accepted: application/json, application/yaml",'
             '"reason":"NotAcceptable","code":406}',
