@@ -15,6 +15,7 @@ from pymetrics_server.certs.files import pair_files
 from pymetrics_server.x509 import issue
 
 _VERSIONS = ("v1beta1", "v1")
+_MOUNTED_AT = "/etc/metrics-server/tls"
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -61,22 +62,45 @@ def printed(wanted: Serving, ca_file: Path, bundle_pem: bytes) -> str:
             *(f"--cert={cert}", f"--key={key}"),
         ]
     )
+    mounted = shlex.join(
+        [
+            *("kubectl", "-n", namespace, "patch", "deployment", name, "--type=json", "-p"),
+            json.dumps(_mounting(f"{name}-tls"), separators=(",", ":")),
+        ]
+    )
+    rolled_out = shlex.join(["kubectl", "-n", namespace, "rollout", "status", f"deployment/{name}"])
     spec = {"insecureSkipTLSVerify": False, "caBundle": base64.b64encode(bundle_pem).decode()}
     patch = shlex.quote(json.dumps({"spec": spec}, separators=(",", ":")))
     return (
         comments("The pair, as a Secret:")
         + f"{secret}\n"
         + comments(
-            "It is mounted, and named by the flags below, where the chart is installed with "
-            f"--set tls.type=existingSecret --set tls.existingSecret.name={name}-tls. A server outside of a pod takes:",
+            "A Helm release forgets what is patched. It is given, instead of all that follows:",
+            f"  --set tls.type=existingSecret --set tls.existingSecret.name={name}-tls "
+            f"--set apiService.insecureSkipTLSVerify=false {shlex.quote(f'--set-file=apiService.caBundle={ca_file}')}",
+            "A server outside of a pod takes, instead of the next two commands:",
             f"  {shlex.quote(f'--tls-cert-file={cert}')} {shlex.quote(f'--tls-private-key-file={key}')}",
-            "A pair that is renewed in its place is taken up without a restart.",
-            "When the server serves it, kube-apiserver is to prove it by the CA. (A Helm release forgets what is patched: "
-            f"give it --set apiService.insecureSkipTLSVerify=false {shlex.quote(f'--set-file=apiService.caBundle={ca_file}')} "
-            "instead.)",
+            "Where the manifests are installed, the Secret is mounted, once; a pair that is renewed in its place is taken "
+            "up without a restart:",
         )
+        + f"{mounted}\n{rolled_out}\n"
+        + comments("Now that the server serves it, kube-apiserver is to prove it by the CA:")
         + "".join(
             f"kubectl patch apiservice {version}.metrics.k8s.io --type=merge -p {patch}\n"
             for version in _VERSIONS
         )
     )
+
+
+def _mounting(secret: str) -> list[dict[str, object]]:
+    """For a Deployment whose pod has volumes and arguments already, as the manifests' has."""
+    container = "/spec/template/spec/containers/0"
+    return [
+        {"op": "add", "path": path, "value": value}
+        for path, value in (
+            ("/spec/template/spec/volumes/-", {"name": "tls", "secret": {"secretName": secret}}),
+            (f"{container}/volumeMounts/-", {"name": "tls", "mountPath": _MOUNTED_AT, "readOnly": True}),
+            (f"{container}/args/-", f"--tls-cert-file={_MOUNTED_AT}/tls.crt"),
+            (f"{container}/args/-", f"--tls-private-key-file={_MOUNTED_AT}/tls.key"),
+        )
+    ]

@@ -37,7 +37,7 @@ class Ailment(KnownAilment):
     AGGREGATION_OFF = (
         Stage.AGGREGATION,
         "kube-apiserver runs without --requestheader-client-ca-file, or the CA in it has ended: the aggregation layer is not set up",
-        "pymetrics-server certs aggregator --out /etc/kubernetes/aggregator",
+        "{command}",
         ("apiserver-*",),
     )
     FRONT_PROXY_CA_UNUSABLE = (
@@ -49,7 +49,7 @@ class Ailment(KnownAilment):
     FRONT_PROXY_CA_EXPIRED = (
         Stage.AGGREGATION,
         "the CA of kube-apiserver's front-proxy certificate is out of date: no aggregated API can believe who asks",
-        "pymetrics-server certs aggregator --out /etc/kubernetes/aggregator --force",
+        "{command}",
         (),
     )
     FRONT_PROXY_CA_EXPIRES_SOON = (
@@ -79,7 +79,7 @@ class Ailment(KnownAilment):
     FRONT_PROXY_CERTIFICATE_MISSING = (
         Stage.AGGREGATION,
         "kube-apiserver runs without --proxy-client-cert-file: no aggregated API can tell that it is kube-apiserver who asks",
-        "pymetrics-server certs aggregator --out /etc/kubernetes/aggregator",
+        "{command}",
         (),
     )
     GRANT_MISSING = (

@@ -174,7 +174,7 @@ class Options:
         Kind.DURATION,
         10 * _SECOND_NS,
         Group.KUBELET,
-        "How long one node's scrape may take; less than 9/10 of the resolution.",
+        "How long one node's scrape may take; at most 9/10 of the resolution.",
     )
     kubelet_tls_verify: Literal["address", "node-name", "chain", "insecure"] = _flag(
         Kind.TEXT,
@@ -275,12 +275,6 @@ class Options:
     )
     authentication_token_webhook_cache_ttl_ns: int = _flag(
         Kind.DURATION, 10 * _SECOND_NS, Group.AUTHENTICATION, "How long a TokenReview's answer is remembered."
-    )
-    authentication_tolerate_lookup_failure: bool = _flag(
-        Kind.BOOL,
-        False,
-        Group.AUTHENTICATION,
-        "Start although that ConfigMap cannot be read; requests may then all count as anonymous.",
     )
     client_ca_file: str = _flag(
         Kind.TEXT, "", Group.AUTHENTICATION, "Path of the CA bundle whose client certificates name a user."

@@ -47,6 +47,11 @@ _BATCHES: _Flags = {
     "truncate-max-event-size": (Kind.INT, 100 * 2**10),
     "version": (Kind.TEXT, "audit.k8s.io/v1"),
 }
+_AUTHENTICATION: dict[str, _Flags] = {
+    "where that ConfigMap cannot be read the server is not ready, and asks again until it can.": {
+        "authentication-tolerate-lookup-failure": (Kind.BOOL, False)
+    }
+}
 _AUDIT: dict[str, _Flags] = {
     "no audit log is written.": {
         "audit-policy-file": (Kind.TEXT, ""),
@@ -97,6 +102,7 @@ _LOGGING: dict[str, _Flags] = {
 _GROUPS = {
     Group.GENERIC: _GENERIC,
     Group.SERVING: _SERVING,
+    Group.AUTHENTICATION: _AUTHENTICATION,
     Group.AUDIT: _AUDIT,
     Group.FEATURES: _FEATURES,
     Group.LOGGING: _LOGGING,

@@ -143,6 +143,21 @@ def test_a_ca_that_ends_within_a_month_is_a_warning() -> None:
     assert (found.id, found.state) == ("front-proxy-ca-expires-soon", State.WARNING)
 
 
+@pytest.mark.parametrize(
+    ("names", "option"),
+    [
+        ('["system:auth-proxy", "other"]', " --name system:auth-proxy"),
+        ('["a b"]', " --name 'a b'"),
+        ("[]", ""),
+        ("no list", ""),
+    ],
+)
+def test_a_new_front_proxy_gets_a_name_that_is_allowed_already(names: str, option: str) -> None:
+    expired = front_proxy_ca(30, NOW_NS - 31 * DAY_NS)
+    found = the(front_proxy, seen({Asked.TRUST: trust(expired, requestheader_allowed_names=names)}))
+    assert found.cure == f"pymetrics-server certs aggregator --out /etc/kubernetes/aggregator{option} --force"
+
+
 def test_one_valid_ca_among_expired_ones_is_enough() -> None:
     both = front_proxy_ca(30, NOW_NS - 31 * DAY_NS) + front_proxy_ca()
     assert the(front_proxy, seen({Asked.TRUST: trust(both)})).state is State.HEALTHY

@@ -15,7 +15,7 @@ from pymetrics_server.doctor.ailment import Ailment
 from pymetrics_server.doctor.checks.ours import flag_of
 from pymetrics_server.doctor.checks.unread import said, unread
 from pymetrics_server.doctor.evidence import Asked, Evidence
-from pymetrics_server.doctor.finding import Finding, Stage, State, healthy
+from pymetrics_server.doctor.finding import Command, Finding, Stage, State, healthy, typed
 from pymetrics_server.doctor.objects import ConfigMap, Pod, Version, listed
 from pymetrics_server.errors import UntrustedError
 from pymetrics_server.meta.timestamp import format_rfc3339
@@ -69,7 +69,7 @@ def apiserver(evidence: Evidence) -> Iterator[Finding]:
 def front_proxy(evidence: Evidence) -> Iterator[Finding]:
     answer = evidence.answer(Asked.TRUST)
     if answer.status == 404:
-        yield Ailment.AGGREGATION_OFF.found(f"{_CONFIGMAP} does not exist")
+        yield Ailment.AGGREGATION_OFF.found(f"{_CONFIGMAP} does not exist", command=_anew({}))
         return
     found = answer.read(ConfigMap)
     if found is None:
@@ -78,7 +78,7 @@ def front_proxy(evidence: Evidence) -> Iterator[Finding]:
     wrong = [
         *_authority(found.data, evidence.taken_ns),
         *_names_and_headers(found.data),
-        *_certificate(evidence),
+        *_certificate(evidence, found.data),
     ]
     yield from wrong
     if not wrong:
@@ -95,7 +95,9 @@ def _authority(data: Mapping[str, str], now_ns: int) -> Iterator[Finding]:
     """The CA that signs for kube-apiserver: several may stand there while they change, one that is valid will do."""
     pem = _pem(data, "requestheader-client-ca-file")
     if not pem.strip():
-        yield Ailment.AGGREGATION_OFF.found(f"{_CONFIGMAP} has no requestheader-client-ca-file")
+        yield Ailment.AGGREGATION_OFF.found(
+            f"{_CONFIGMAP} has no requestheader-client-ca-file", command=_anew(data)
+        )
         return
     try:
         ders = bundle_der(pem)
@@ -110,7 +112,7 @@ def _authority(data: Mapping[str, str], now_ns: int) -> Iterator[Finding]:
             f"from {format_rfc3339(begin)} to {format_rfc3339(end)}" for begin, end in begins_and_ends
         )
         seen = f"the front-proxy CA is valid {when}; now it is {format_rfc3339(now_ns)}"
-        yield Ailment.FRONT_PROXY_CA_EXPIRED.found(seen, details=details)
+        yield Ailment.FRONT_PROXY_CA_EXPIRED.found(seen, details=details, command=_anew(data, "--force"))
     elif max(ends) - now_ns < _SOON_NS:
         seen = f"the front-proxy CA ends at {format_rfc3339(max(ends))}"
         yield Ailment.FRONT_PROXY_CA_EXPIRES_SOON.found(seen, state=State.WARNING, details=details)
@@ -128,7 +130,7 @@ def _names_and_headers(data: Mapping[str, str]) -> Iterator[Finding]:
         yield Ailment.FRONT_PROXY_HEADERS_UNUSUAL.found(seen, state=State.WARNING)
 
 
-def _certificate(evidence: Evidence) -> Iterator[Finding]:
+def _certificate(evidence: Evidence, data: Mapping[str, str]) -> Iterator[Finding]:
     """Only where kube-apiserver runs as a pod can its own certificate be asked after."""
     pods = listed(evidence.answer(Asked.APISERVER_PODS), Pod) or ()
     without = [
@@ -140,8 +142,17 @@ def _certificate(evidence: Evidence) -> Iterator[Finding]:
     ]
     if without:
         yield Ailment.FRONT_PROXY_CERTIFICATE_MISSING.found(
-            f"{', '.join(without)} has no --proxy-client-cert-file"
+            f"{', '.join(without)} has no --proxy-client-cert-file", command=_anew(data)
         )
+
+
+def _anew(data: Mapping[str, str], *more: str) -> Command:
+    """A CA and a pair by a name that is allowed already: servers that run believe no other until they hear of it."""
+    names = _names(data, "requestheader-allowed-names") or ()
+    name = ("--name", names[0]) if names else ()
+    return typed(
+        "pymetrics-server", "certs", "aggregator", "--out", "/etc/kubernetes/aggregator", *name, *more
+    )
 
 
 def _names(data: Mapping[str, str], key: str) -> tuple[str, ...] | None:
