@@ -16,6 +16,7 @@ APPS = 20
 _SUITES = 5
 _TIERS = ("web", "api", "job")
 _ZONES = ("zone-a", "zone-b", "zone-c")
+_WEEK_S = 604_800
 _NODES_PER_SUBNET = 250
 _FIRST_ADDRESS = int(IPv4Address("127.1.0.0"))
 
@@ -35,7 +36,7 @@ def node_at(address: str) -> int:
 def node_view(node: int, pods: int, containers: int, epoch_ns: int, interval_s: float = 10) -> NodeView:
     """Its last sample at `epoch_ns`: taken every interval, each node on a phase of its own.
 
-    Containers are an hour old, and sampled up to 2 s before their node.
+    Containers are an hour old or more, each pod of a second of its own, and sampled up to 2 s before their node.
     """
     start_ns = epoch_ns // SECOND_NS * SECOND_NS - 3600 * SECOND_NS
     time_ns = epoch_ns - (node * 7_919_000_003) % int(interval_s * SECOND_NS)
@@ -64,6 +65,7 @@ def node_view(node: int, pods: int, containers: int, epoch_ns: int, interval_s: 
 
 def _pod_view(node: int, pod: int, containers: int, start_ns: int, node_time_ns: int) -> PodView:
     views = []
+    start_ns -= (node * 128 + pod) % _WEEK_S * SECOND_NS
     for container in range(containers):
         rate = simulated.rate_nanocores(node, pod, container)
         time_ns = node_time_ns - (pod * 31 + container * 17) % 97 * 20_000_000

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ CHUNK_BYTES = 256 * 1024
 _WORTH_A_WRITE_BYTES = 64 * 1024  # to join it with others would cost more than it saves
 _GZIP_ABOVE_BYTES = 128 * 1024
 _GZIP_WBITS = 31
+_COMPRESSORS = ThreadPoolExecutor(2, "gzip")  # more would share the cores, and each keeps a MiB for good
 
 
 def is_small(reply: Reply) -> bool:
@@ -35,7 +37,7 @@ async def send(
     parts = reply.parts
     _complete(headers, reply)
     if "Content-Encoding" not in headers and _takes_gzip(accept_encoding):
-        parts = await asyncio.to_thread(_compressed, parts)
+        parts = await asyncio.get_running_loop().run_in_executor(_COMPRESSORS, _compressed, parts)
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     size_bytes = sum(map(len, parts))
     if request.method == "HEAD":

@@ -119,7 +119,7 @@ class _IncompleteError(Exception):
 
 
 def _row(container: _Container) -> Row:
-    start_ns = _start_ns(container.start_time)
+    start_ns = _time_ns(container.start_time)
     counted = _counted(container.cpu, container.memory)
     if not start_ns or counted is None:
         why = _lack(container.cpu, container.memory) if start_ns else "no startTime"
@@ -134,14 +134,14 @@ def _node_point(node: _Node | None, dropped: Dropped) -> NodePoint | None:
     if node is None or counted is None:
         dropped.add("node", _lack(cpu, memory))
         return None
-    return NodePoint(*counted, _start_ns(node.start_time))
+    return NodePoint(*counted, _time_ns(node.start_time))
 
 
 def _counted(cpu: _Cpu | None, memory: _Memory | None) -> tuple[int, int, int, int] | None:
     """time_ns, cpu_ns, memory_bytes, usage_nanocores; None where one of the first three is absent or zero."""
     if cpu is None or memory is None:
         return None
-    time_ns, cpu_ns, memory_bytes = _stamp_ns(cpu.time), cpu.usage_core_nano_seconds, memory.working_set_bytes
+    time_ns, cpu_ns, memory_bytes = _time_ns(cpu.time), cpu.usage_core_nano_seconds, memory.working_set_bytes
     if not time_ns or not cpu_ns or not memory_bytes:
         return None
     if not 0 < cpu_ns < BEYOND_COUNTER or not 0 < memory_bytes < BEYOND_SIGNED:
@@ -154,7 +154,7 @@ def _counted(cpu: _Cpu | None, memory: _Memory | None) -> tuple[int, int, int, i
 
 def _lack(cpu: _Cpu | None, memory: _Memory | None) -> str:
     """Why `_counted` found nothing."""
-    if cpu is None or not _stamp_ns(cpu.time):
+    if cpu is None or not _time_ns(cpu.time):
         return "no cpu time"
     cpu_ns, memory_bytes = cpu.usage_core_nano_seconds, memory.working_set_bytes if memory else None
     what, value = ("memory", memory_bytes) if cpu_ns and 0 < cpu_ns < BEYOND_COUNTER else ("cpu", cpu_ns)
@@ -163,16 +163,9 @@ def _lack(cpu: _Cpu | None, memory: _Memory | None) -> str:
     return f"{what} is zero" if value == 0 else f"{what} is out of range"
 
 
-@lru_cache(maxsize=8192)  # they return from answer to answer
-def _start_ns(text: str | None) -> int:
-    return _time_ns(text)
-
-
-@lru_cache(maxsize=512)  # an answer has few, and none comes again
-def _stamp_ns(text: str | None) -> int:
-    return _time_ns(text)
-
-
+@lru_cache(
+    maxsize=512
+)  # within one answer they return; what another node tells, or the next answer, is another time
 def _time_ns(text: str | None) -> int:
     """0 where there is none, or Go's zero time, or nonsense."""
     if not text:
