@@ -338,6 +338,32 @@ async def test_the_first_rush_is_bounded(cluster: Cluster) -> None:
         assert len(cluster.stored) == 300
 
 
+async def test_of_what_is_due_at_once_a_few_are_asked_in_each_turn_of_the_loop(cluster: Cluster) -> None:
+    """Whoever asks us has a turn between them."""
+    loop, turn, is_over = asyncio.get_running_loop(), 0, False
+    begun: Counter[int] = Counter()
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+        if not is_over:
+            loop.call_soon(next_turn)
+
+    async def answer(_: Node) -> NodeSample:
+        begun[turn] += 1
+        return SAMPLE
+
+    async with running(cluster.scraper()) as scraper:
+        for i in range(60):
+            cluster.answers[f"node-{i}"] = answer
+            scraper.upsert(node(f"node-{i}"))
+        loop.call_soon(next_turn)
+        await cluster.clock.advance(0.25)
+        is_over = True
+    assert begun.total() == 60
+    assert max(begun.values()) <= 8
+
+
 async def test_thousands_of_nodes_are_asked_within_seconds_of_the_start(cluster: Cluster) -> None:
     for i in range(2000):
         cluster.answers[f"node-{i}"] = cluster.after(0.05)

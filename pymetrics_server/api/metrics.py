@@ -1,6 +1,5 @@
 """Get and list of one collection, in the representation that was negotiated."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
@@ -16,6 +15,7 @@ from pymetrics_server.api.listoptions import (
 )
 from pymetrics_server.api.lists import Head, list_writer
 from pymetrics_server.api.negotiation import PROTOBUF, Representation
+from pymetrics_server.api.pace import step_aside
 from pymetrics_server.api.reply import Reply, encoded_reply
 from pymetrics_server.api.request import Target
 from pymetrics_server.api.shelf import Entry
@@ -75,7 +75,7 @@ class Metrics:
             self._collection.select(target.namespace, options, self._clock.monotonic_ns())
         ):
             if number:
-                await asyncio.sleep(0)
+                await step_aside()
             writer.add(write(found))
             stamps_ns.update(map(_stamp_ns, found))
         if len(stamps_ns) > _OBSERVED_AT_A_TIME:
@@ -154,7 +154,7 @@ class Metrics:
         counted = list(stamps_ns.items())
         for start in range(0, len(counted), _OBSERVED_AT_A_TIME):
             if start:
-                await asyncio.sleep(0)
+                await step_aside()
             self._observe(dict(counted[start : start + _OBSERVED_AT_A_TIME]))
 
     def _observe(self, stamps_ns: Mapping[int, int]) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aiohttp import web
 
+from pymetrics_server.api.pace import step_aside
 from pymetrics_server.api.reply import Reply
 
 CHUNK_BYTES = 256 * 1024
@@ -49,7 +50,7 @@ async def send(
         await response.prepare(request)
         for chunk in _chunks(parts):
             await response.write(chunk)
-            await asyncio.sleep(0)  # write only waits for a socket that is full
+            await step_aside()  # write only waits for a socket that is full
         await response.write_eof()
     except ConnectionError:
         pass  # the client is gone; aiohttp finds that out as well and closes

@@ -3,7 +3,6 @@
 Which endpoint a node answers is remembered per node. Whatever goes wrong leaves as one KubeletError.
 """
 
-import asyncio
 from typing import Literal
 
 from pymetrics_server.clock import Clock
@@ -23,7 +22,6 @@ Endpoint = Literal["auto", "summary", "resource"]
 _SUMMARY = "/stats/summary?only_cpu_and_memory=true"
 _RESOURCE = "/metrics/resource"
 _FAULTS_OF_A_SUMMARY = 3
-_DECODED_PER_TURN = 4  # of the loop: a millisecond or so, then whoever asks us has a turn
 _SUMMARY_AGAIN_NS = 600 * 1_000_000_000
 
 
@@ -37,7 +35,6 @@ class KubeletClient:
         self._annotated: set[str] = set()  # nodes that name a path of their own
         self._resource_until_ns: dict[str, int] = {}  # by node: monotonic time to try the summary again
         self._faults: dict[str, int] = {}  # by node: 5xx and nonsense of its summary, one after the other
-        self._decoded = 0  # in this turn of the loop
 
     async def scrape(self, node: Node) -> NodeSample:
         """Raises KubeletError, and nothing else but cancellation."""
@@ -52,7 +49,6 @@ class KubeletClient:
                 raise
         try:
             body = await self._transport.get(node, _SUMMARY, deadline_s)
-            await self._turn()
             sample = _told(decode_summary(body))
         except KubeletError as err:
             if self._endpoint != "auto" or not self._refuses(node.name, err):
@@ -88,19 +84,7 @@ class KubeletClient:
         asked_ns = self._clock.now_ns()
         path = path_of(node) or _RESOURCE
         body = await self._transport.get(node, path, deadline_s)
-        await self._turn()
         return _told(decode_resource(body, asked_ns))
-
-    async def _turn(self) -> None:
-        """Answers come in swarms, for nodes are asked in swarms: each waits until few enough are decoded at once."""
-        while self._decoded >= _DECODED_PER_TURN:  # noqa: ASYNC110  a turn of the loop is what is waited for
-            await asyncio.sleep(0)
-        if not self._decoded:
-            asyncio.get_running_loop().call_soon(self._next_turn)
-        self._decoded += 1
-
-    def _next_turn(self) -> None:
-        self._decoded = 0
 
     def _refuses(self, node_name: str, err: KubeletError) -> bool:
         """A kubelet that fails now and then is one that fails: only from the third time on end is it its summary."""

@@ -16,6 +16,7 @@ from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.answer import Answer, Answering
 from pymetrics_server.kubelet.failure import of_connecting, of_exchange, one_line
 from pymetrics_server.kubelet.presented import names_presented
+from pymetrics_server.kubelet.turns import Turns
 
 _NEXT_ADDRESS_AFTER_S = 0.25  # RFC 8305: of a name that has several
 _BYTES_PER_TURN = 262_144  # a flood comes in piecemeal, so that the others get their turns
@@ -28,10 +29,11 @@ class KubeletConnection:
 
     __slots__ = (
         "_answering",
-        "_goes_on",
         "_loop",
         "_rests_since_s",
         "_socket",
+        "_turns",
+        "_waits",
         "_whole",
         "address",
         "heard",
@@ -41,10 +43,10 @@ class KubeletConnection:
 
     @classmethod
     async def open(
-        cls, host: str, port: int, tls: ssl.SSLContext | None, server_name: str, within_s: float
+        cls, host: str, port: int, tls: ssl.SSLContext | None, server_name: str, within_s: float, turns: Turns
     ) -> "KubeletConnection":
         """`tls` None is plain HTTP; else `server_name` is what the certificate has to name, as far as `tls` looks at
-        names, and what is asked for (SNI) unless it is an IP. Raises KubeletError."""
+        names, and what is asked for (SNI) unless it is an IP. It is read from in `turns`. Raises KubeletError."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + within_s
         doing, late = "its name is not resolved", FailureClass.DNS
@@ -57,7 +59,7 @@ class KubeletConnection:
                 doing = "the connection is taken, but no TLS handshake made"
                 if tls is not None:
                     connected = await _secured(connected, tls, server_name, loop)
-            return cls(connected, (host, port), tls, loop)
+            return cls(connected, (host, port), tls, loop, turns)
         except BaseException as err:
             if connected is not None:
                 connected.close()
@@ -73,12 +75,14 @@ class KubeletConnection:
         address: tuple[str, int],
         tls: ssl.SSLContext | None,
         loop: asyncio.AbstractEventLoop,
+        turns: Turns,
     ) -> None:
         self._socket = connected
         self._loop = loop
+        self._turns = turns
         self._answering: Answering | None = None
         self._whole: asyncio.Future[None] | None = None
-        self._goes_on = False  # reading, in the next turn of the loop
+        self._waits = False  # for its turn to read
         self.address = address
         self.tls = tls
         self.is_open = True
@@ -128,8 +132,15 @@ class KubeletConnection:
             raise KubeletError(FailureClass.DISCONNECTED, "the kubelet does not read what it is asked")
 
     def _readable(self) -> None:
-        """Up to a turn's worth of what is there. What is left is read in the next turn, whether the loop tells of it or
-        not: of a connection that was reset uvloop tells only once."""
+        """What is left is read in a later turn, whether the loop tells of it again or not: of a connection that was reset
+        uvloop tells only once."""
+        if not self._waits:
+            self._waits = True
+            self._turns.take(self._read)
+
+    def _read(self) -> None:
+        """Up to a turn's worth of what is there."""
+        self._waits = False
         taken_bytes = 0
         try:
             while self.is_open and taken_bytes < _BYTES_PER_TURN:
@@ -142,12 +153,6 @@ class KubeletConnection:
             self._fail(of_exchange(err))
         except KubeletError as err:
             self._fail(err)
-        if self.is_open and not self._goes_on:
-            self._goes_on = True
-            self._loop.call_soon(self._read_on)
-
-    def _read_on(self) -> None:
-        self._goes_on = False
         if self.is_open:
             self._readable()
 

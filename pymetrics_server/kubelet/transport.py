@@ -12,6 +12,7 @@ from pymetrics_server.kubelet.address import addresses_of, host_port, name_of, p
 from pymetrics_server.kubelet.answer import Answer
 from pymetrics_server.kubelet.connection import KubeletConnection
 from pymetrics_server.kubelet.failure import of_status, one_line
+from pymetrics_server.kubelet.turns import Turns
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.grants import kubelet_cure
 from pymetrics_server.meta.objects import Node
@@ -20,6 +21,8 @@ log = Logger(__name__)
 
 _CONNECT_SHARE = 0.9  # of a request's time: a connection not made by then has a name of its own
 _KEPT_S = 90.0  # as the original: what lies between may forget a connection that rests
+_READ_AT_ONCE = 3  # answers, and so decoded: a millisecond or so
+_REST_TURNS = 2  # of the loop, in which a small request is answered
 _RENEWED_AT_MOST_EVERY_S = 60.0  # whatever a thousand kubelets say of each token
 _MiB = 1 << 20
 #: What another address of the node may not have.
@@ -82,6 +85,7 @@ class KubeletTransport:
         self._timeout_s = settings.request_timeout_ns / 1e9
         self._targets: dict[str, _Target] = {}
         self._kept: dict[str, KubeletConnection] = {}  # by node, while nobody asks over it
+        self._turns = Turns(_READ_AT_ONCE, _REST_TURNS)
         self._authorization: tuple[str, bytes] = ("", b"")  # a token, and the line that shows it
         self._renewed_s: float | None = None  # when a token that was refused was last renewed
 
@@ -196,7 +200,7 @@ class KubeletTransport:
             within_s = (deadline_s - loop.time()) * _CONNECT_SHARE / (len(hosts) - i)
             try:
                 connection = await KubeletConnection.open(
-                    hosts[turn], target.port, tls, target.server_names[turn], within_s
+                    hosts[turn], target.port, tls, target.server_names[turn], within_s, self._turns
                 )
             except KubeletError as err:
                 if err.failure is FailureClass.TLS_NAME_MISMATCH and self._settings.verifies_node_name:

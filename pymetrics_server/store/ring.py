@@ -35,7 +35,6 @@ class NodeRing:
         "_cpu_capacity_nanocores",
         "_held",
         "_node_usage",
-        "_paired",
         "_pod_usages",
         "_resolution_ns",
         "_samples",
@@ -53,7 +52,6 @@ class NodeRing:
         self._samples: deque[NodeSample] = deque(maxlen=samples)
         self._held: NodeSample | None = None  # the first of /metrics/resource, until there is a second
         self._node_usage: NodeUsage | bool | None = False  # False: not worked out yet
-        self._paired: int | None = None  # not counted yet
         self._pod_usages: dict[int, PodUsage | None] = {}
 
     @property
@@ -95,7 +93,6 @@ class NodeRing:
         self.renew_validity(until_ns)
         self._cpu_capacity_nanocores = cpu_capacity_nanocores
         self._node_usage = False
-        self._paired = None
         self._pod_usages = {}
         return changed
 
@@ -128,11 +125,6 @@ class NodeRing:
         Beside metrics-server's count of pairs it is off for a sample where a container restarted or joined
         a pod that was there; a counter that went backwards counts in both.
         """
-        if self._paired is None:
-            self._paired = self._count_paired()
-        return self._paired
-
-    def _count_paired(self) -> int:
         newest = self._samples[-1]
         layout = newest.layout
         if len(self._samples) > 1:

@@ -1,5 +1,7 @@
 """All nodes' rings, and which of them speaks for a pod."""
 
+from itertools import takewhile
+
 from pymetrics_server.meta.usage import NEVER, NodeSample, NodeUsage, PodUsage, Validity
 from pymetrics_server.store.ring import NodeRing
 
@@ -19,6 +21,10 @@ class Store:
         self._rings: dict[str, NodeRing] = {}
         self._owners: dict[_Pod, NodeRing] = {}
         self._rivals: dict[_Pod, list[NodeRing]] = {}  # further nodes that report a pod; nearly always empty
+        self._counted: dict[
+            NodeRing, tuple[int, int]
+        ] = {}  # what each adds to _totals, the one heard longest ago first
+        self._totals = (0, 0)
 
     def __repr__(self) -> str:
         return (
@@ -37,11 +43,15 @@ class Store:
             for pod in ring.ordinals:
                 if pod not in before:
                     self._claim(pod, ring)
+        self._discount(ring)
+        self._counted[ring] = adds = (int(ring.node_usage() is not None), ring.containers_paired())
+        self._totals = (self._totals[0] + adds[0], self._totals[1] + adds[1])
 
     def forget(self, node: str) -> None:
         ring = self._rings.pop(node, None)
         if ring is not None:
             ring.validity.end()
+            self._discount(ring)
             for pod in ring.ordinals:
                 self._release(pod, ring)
 
@@ -71,13 +81,18 @@ class Store:
 
     def servable(self, now_ns: int) -> tuple[int, int]:
         """(nodes with usage, containers that have what a rate needs; the second is counted cheaply, see
-        NodeRing.containers_paired). Ready is when neither is 0."""
-        current = [ring for ring in self._rings.values() if self._is_current(ring, now_ns)]
-        nodes = sum(ring.node_usage() is not None for ring in current)
-        return nodes, sum(ring.containers_paired() for ring in current)
+        NodeRing.containers_paired). Ready is when neither is 0. Counted as samples come: to look at 5,000 nodes
+        would take 9 ms. `now_ns` is never before that of an earlier call."""
+        for ring in tuple(takewhile(lambda ring: not self._is_current(ring, now_ns), self._counted)):
+            self._discount(ring)
+        return self._totals
 
     def _is_current(self, ring: NodeRing, now_ns: int) -> bool:
         return now_ns <= ring.validity.until_ns
+
+    def _discount(self, ring: NodeRing) -> None:
+        nodes, containers = self._counted.pop(ring, (0, 0))
+        self._totals = (self._totals[0] - nodes, self._totals[1] - containers)
 
     def _spokesman(self, pod: _Pod, owner: NodeRing, now_ns: int) -> NodeRing:
         """A pod that moved is for a while on both nodes: the younger one lives. The owner wins a draw."""

@@ -45,5 +45,5 @@ class FakeClock:
 
 async def settle() -> None:
     """Give every ready task its turn, several times over."""
-    for _ in range(20):
+    for _ in range(60):
         await asyncio.sleep(0)
