@@ -1,0 +1,100 @@
+"""Long answers leave the loop to small requests: between two of their steps one is answered, all its turns long."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from prometheus_client import CollectorRegistry
+
+from pymetrics_server.api.listoptions import ListOptions
+from pymetrics_server.api.metrics import Metrics
+from pymetrics_server.api.negotiation import Representation
+from pymetrics_server.api.reply import Reply
+from pymetrics_server.api.request import parse_target
+from pymetrics_server.api.send import CHUNK_BYTES, send
+from pymetrics_server.api.shelf import Entry
+from pymetrics_server.telemetry import Telemetry
+from tests.api.world import V1BETA1
+from tests.fakes.clock import FakeClock
+
+_TURNS_OF_A_SMALL_REQUEST = 3
+
+
+class Turns:
+    """Of the loop, counted; and in which of them steps were taken."""
+
+    def __init__(self) -> None:
+        self._now = 0
+        self._steps: list[int] = []
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def _next(self) -> None:
+        self._now += 1
+        asyncio.get_running_loop().call_soon(self._next)
+
+    def step(self) -> None:
+        self._steps.append(self._now)
+
+    @property
+    def between(self) -> list[int]:
+        return [after - before for before, after in zip(self._steps, self._steps[1:], strict=False)]
+
+
+class Long:
+    """A Collection that takes five steps to look at."""
+
+    kind, resource = "Pod", "pods"
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def select(
+        self, namespace: str, options: ListOptions, mono_ns: int
+    ) -> Iterator[Sequence[Entry[Any, Any]]]:
+        for _ in range(5):
+            self._turns.step()
+            yield ()
+
+    def get(self, namespace: str, name: str, mono_ns: int) -> Entry[Any, Any]:
+        raise NotImplementedError
+
+    def json(self, entry: Entry[Any, Any], created_s: int) -> bytes:
+        raise NotImplementedError
+
+    def protobuf(self, entry: Entry[Any, Any], created_s: int) -> bytes:
+        raise NotImplementedError
+
+
+async def test_between_the_portions_of_a_list() -> None:
+    turns = Turns()
+    metrics = Metrics(Long(turns), Telemetry(CollectorRegistry(), 15, per_node=False), FakeClock())
+    await metrics.list(parse_target("GET", f"{V1BETA1}/pods"), Representation())
+    whether_there_is_a_second, *between = turns.between
+    assert whether_there_is_a_second == 0
+    assert len(between) == 3
+    assert min(between) >= _TURNS_OF_A_SMALL_REQUEST
+
+
+async def test_between_the_chunks_of_a_body() -> None:
+    turns = Turns()
+
+    class Writer:
+        """Takes all that is written at once."""
+
+        transport, length, output_size = None, None, 0
+
+        async def write(self, chunk: bytes) -> None:
+            turns.step()
+
+        async def write_headers(self, *_: object) -> None: ...
+        async def write_eof(self, chunk: bytes = b"") -> None: ...
+        def send_headers(self) -> None: ...
+
+    request = make_mocked_request("GET", "/", writer=Writer())
+    reply = Reply([bytes(CHUNK_BYTES)] * 5)
+    response = await send(request, reply, {}, accept_encoding="")
+    assert isinstance(response, web.StreamResponse)
+    assert len(turns.between) == 4
+    assert min(turns.between) >= _TURNS_OF_A_SMALL_REQUEST
