@@ -118,10 +118,15 @@ def nanocores_of(cpu_ns: int, window_ns: int, kubelet_nanocores: int) -> int:
 
 def _within_stamps(kubelet_nanocores: int, cpu_ns: int, window_ns: int) -> int:
     """The kubelet's rate, which it took with full clocks, held within what the truncated stamps allow."""
-    least = -(-cpu_ns * _SECOND_NS // (window_ns + _SECOND_NS))
+    window_s, rest_ns = divmod(window_ns, _SECOND_NS)
+    if rest_ns or window_s < 2:
+        least = -(-cpu_ns * _SECOND_NS // (window_ns + _SECOND_NS))
+        most = cpu_ns * _SECOND_NS // max(window_ns - _SECOND_NS, 1)
+    else:  # the same, in numbers that fit a machine word
+        least = -(-cpu_ns // (window_s + 1))
+        most = cpu_ns // (window_s - 1)
     if kubelet_nanocores < least:
         return least
-    most = cpu_ns * _SECOND_NS // max(window_ns - _SECOND_NS, 1)
     return kubelet_nanocores if kubelet_nanocores <= most else max(most, least)
 
 

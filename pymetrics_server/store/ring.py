@@ -108,11 +108,9 @@ class NodeRing:
         return self._node_usage
 
     def pod_usage(self, ordinal: int) -> PodUsage | None:
-        try:
-            return self._pod_usages[ordinal]
-        except KeyError:
-            usage = self._pod_usages[ordinal] = self._work_out_pod(ordinal)
-            return usage
+        if ordinal not in self._pod_usages:
+            self._pod_usages[ordinal] = self._work_out_pod(ordinal)
+        return self._pod_usages[ordinal]
 
     def newest_start_ns(self, ordinal: int) -> int:
         """When the youngest container of that pod started."""
@@ -161,33 +159,39 @@ class NodeRing:
 
     def _work_out_pod(self, ordinal: int) -> PodUsage | None:
         newest, before = self._samples[-1], self._like_newest()
+        layout, times_ns, starts_ns, counters_ns = (
+            newest.layout,
+            newest.time_ns,
+            newest.start_ns,
+            newest.cpu_ns,
+        )
+        resolution_ns = self._resolution_ns
         timestamp_ns = window_ns = 0
         containers: list[ContainerUsage] = []
-        for i in range(newest.layout.first[ordinal], newest.layout.first[ordinal + 1]):
-            time_ns, start_ns, cpu_ns = newest.time_ns[i], newest.start_ns[i], newest.cpu_ns[i]
+        for i in range(layout.first[ordinal], layout.first[ordinal + 1]):
+            time_ns, start_ns, cpu_ns = times_ns[i], starts_ns[i], counters_ns[i]
             kubelet_nanocores = self._believed(newest.usage_nanocores[i])
-            name = newest.layout.containers[i]
             if (
                 before is not None
-                and start_ns == before.start_ns[i] < before.time_ns[i] < time_ns
-                and cpu_ns >= before.cpu_ns[i]
-                and (kubelet_nanocores > 0 or time_ns - start_ns >= self._resolution_ns)
+                and start_ns == before.start_ns[i] < (before_ns := before.time_ns[i]) < time_ns
+                and cpu_ns >= (before_cpu_ns := before.cpu_ns[i])
+                and (kubelet_nanocores > 0 or time_ns - start_ns >= resolution_ns)
             ):  # it ran on: what `rate` would say, without the objects that the other cases need
-                of_ns = time_ns - before.time_ns[i]
-                nanocores = nanocores_of(cpu_ns - before.cpu_ns[i], of_ns, kubelet_nanocores)
+                of_ns = time_ns - before_ns
+                nanocores = nanocores_of(cpu_ns - before_cpu_ns, of_ns, kubelet_nanocores)
             else:
                 last = point(time_ns, start_ns, cpu_ns)
-                found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, self._resolution_ns)
+                found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, resolution_ns)
                 if found is None:
                     return None
                 if found is BACKWARDS:
-                    pod = "/".join(newest.layout.pods[ordinal])
+                    pod, name = "/".join(layout.pods[ordinal]), layout.containers[i]
                     log.info("Skipping container usage metric", v=2, container=name, pod=pod, node=self.name)
                     continue
                 of_ns, nanocores = found
             if not containers or time_ns < timestamp_ns:
                 timestamp_ns, window_ns = time_ns, of_ns
-            containers.append(ContainerUsage(name, nanocores, newest.memory_bytes[i]))
+            containers.append(ContainerUsage(layout.containers[i], nanocores, newest.memory_bytes[i]))
         return PodUsage(timestamp_ns, window_ns, tuple(containers))
 
     def _like_newest(self) -> NodeSample | None:

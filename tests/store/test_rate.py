@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymetrics_server.meta.usage import NO_RATE
-from pymetrics_server.store.rate import BACKWARDS, Point, Rate, measured, rate
+from pymetrics_server.store.rate import BACKWARDS, Point, Rate, measured, nanocores_of, rate
 
 S = 1_000_000_000
 T = 1_700_000_000 * S
@@ -70,3 +70,12 @@ def test_no_history_makes_a_negative_rate_or_an_empty_window(data: st.DataObject
     kubelet = data.draw(st.sampled_from([NO_RATE, 0, 1, S]))
     found = rate(history[0], history[1:], kubelet, 15 * S)
     assert found is None or found is BACKWARDS or (found.window_ns > 0 and found.cpu_nanocores >= 0)
+
+
+@given(st.integers(1, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(1, 600))
+def test_whole_seconds_are_measured_as_any_window_is(nanocores: int, cpu_ns: int, window_s: int) -> None:
+    """Stamps of whole seconds have a shorter way."""
+    window_ns = window_s * S
+    least = -(-cpu_ns * S // (window_ns + S))
+    most = max(cpu_ns * S // max(window_ns - S, 1), least)
+    assert nanocores_of(cpu_ns, window_ns, nanocores) == min(max(nanocores, least), most)
