@@ -5,16 +5,18 @@ of the memory while it rests, and a third of the CPU of a GET (docs/performance.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiohappyeyeballs
 
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.answer import Answer, Answering
 from pymetrics_server.kubelet.failure import of_connecting, of_exchange, one_line
+from pymetrics_server.kubelet.lookups import AddressInfo, Lookups
 from pymetrics_server.kubelet.presented import names_presented
 from pymetrics_server.kubelet.turns import Turns
 
@@ -43,7 +45,15 @@ class KubeletConnection:
 
     @classmethod
     async def open(
-        cls, host: str, port: int, tls: ssl.SSLContext | None, server_name: str, within_s: float, turns: Turns
+        cls,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+        server_name: str,
+        within_s: float,
+        *,
+        lookups: Lookups,
+        turns: Turns,
     ) -> "KubeletConnection":
         """`tls` None is plain HTTP; else `server_name` is what the certificate has to name, as far as `tls` looks at
         names, and what is asked for (SNI) unless it is an IP. It is read from in `turns`. Raises KubeletError."""
@@ -53,7 +63,7 @@ class KubeletConnection:
         connected: socket.socket | None = None
         try:
             async with asyncio.timeout_at(until_s):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await lookups.addresses(host, port, type=socket.SOCK_STREAM)
                 doing, late = "nobody takes the connection", FailureClass.CONNECT_TIMEOUT
                 connected = await _dialled(found)
                 doing = "the connection is taken, but no TLS handshake made"
@@ -176,10 +186,28 @@ class KubeletConnection:
             self._whole.set_exception(err)
 
 
-async def _dialled(found: Sequence[Any]) -> socket.socket:
-    """To one of what getaddrinfo found."""
+class _Connecting:
+    """What aiohappyeyeballs asks of a loop. uvloop's own has every address looked up first, see lookups.py."""
+
+    async def sock_connect(self, connecting: socket.socket, address: Any) -> None:
+        try:
+            connecting.connect(address)
+        except BlockingIOError:
+            loop = asyncio.get_running_loop()
+            await _once(loop, loop.add_writer, loop.remove_writer, connecting.fileno())
+            if error := connecting.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error)) from None
+
+
+_connecting = cast("asyncio.AbstractEventLoop", _Connecting())
+
+
+async def _dialled(found: Sequence[AddressInfo]) -> socket.socket:
+    """To one of what was looked up."""
     try:
-        connected = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+        connected = await aiohappyeyeballs.start_connection(
+            found, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S, loop=_connecting
+        )
     except OSError as err:
         raise of_connecting(err) from err
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

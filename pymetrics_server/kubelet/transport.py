@@ -12,6 +12,7 @@ from pymetrics_server.kubelet.address import addresses_of, host_port, name_of, p
 from pymetrics_server.kubelet.answer import Answer
 from pymetrics_server.kubelet.connection import KubeletConnection
 from pymetrics_server.kubelet.failure import of_status, one_line
+from pymetrics_server.kubelet.lookups import Lookups
 from pymetrics_server.kubelet.turns import Turns
 from pymetrics_server.log import Logger
 from pymetrics_server.meta.grants import kubelet_cure
@@ -85,6 +86,7 @@ class KubeletTransport:
         self._timeout_s = settings.request_timeout_ns / 1e9
         self._targets: dict[str, _Target] = {}
         self._kept: dict[str, KubeletConnection] = {}  # by node, while nobody asks over it
+        self._lookups = Lookups()
         self._turns = Turns(_READ_AT_ONCE, _REST_TURNS)
         self._authorization: tuple[str, bytes] = ("", b"")  # a token, and the line that shows it
         self._renewed_s: float | None = None  # when a token that was refused was last renewed
@@ -200,7 +202,13 @@ class KubeletTransport:
             within_s = (deadline_s - loop.time()) * _CONNECT_SHARE / (len(hosts) - i)
             try:
                 connection = await KubeletConnection.open(
-                    hosts[turn], target.port, tls, target.server_names[turn], within_s, self._turns
+                    hosts[turn],
+                    target.port,
+                    tls,
+                    target.server_names[turn],
+                    within_s,
+                    lookups=self._lookups,
+                    turns=self._turns,
                 )
             except KubeletError as err:
                 if err.failure is FailureClass.TLS_NAME_MISMATCH and self._settings.verifies_node_name:

@@ -16,6 +16,7 @@ import pytest
 from pymetrics_server.errors import FailureClass, KubeletError
 from pymetrics_server.kubelet.client import Endpoint, KubeletClient
 from pymetrics_server.kubelet.connection import KubeletConnection
+from pymetrics_server.kubelet.lookups import Lookups
 from pymetrics_server.kubelet.summary import decode_summary
 from pymetrics_server.kubelet.tls import KubeletTLS, client_context
 from pymetrics_server.kubelet.transport import KubeletTransport, TransportSettings
@@ -286,7 +287,7 @@ async def test_a_resolver_that_is_silent_is_named(monkeypatch: pytest.MonkeyPatc
     async def silent(*_: object, **__: object) -> object:
         return await asyncio.Event().wait()
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    monkeypatch.setattr(Lookups, "addresses", silent)
     async with scraper(10250, timeout_s=0.2) as client:
         err = await failure_of(client, node("slow.example", kind="Hostname"))
     assert err.failure is FailureClass.DNS
