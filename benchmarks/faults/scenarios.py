@@ -66,6 +66,16 @@ async def _stopped(_: World, kubelets: Kubelets) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
+async def _without_a_resolver(world: World, kubelets: Kubelets) -> AsyncIterator[None]:
+    """Names, which are asked for where addresses do not answer, hang; a minute longer than the nodes are gone."""
+    silent = world.server.silent_resolver
+    silent.touch()
+    async with _stopped(world, kubelets):
+        yield
+    asyncio.get_running_loop().call_later(60, lambda: silent.unlink(missing_ok=True))
+
+
+@contextlib.asynccontextmanager
 async def _silent(_: World, kubelets: Kubelets) -> AsyncIterator[None]:
     """Connections of before are cut, new ones are taken and not answered."""
     for kubelet in kubelets:
@@ -392,6 +402,7 @@ _GONE = Promise(served=0.0, livez=(0, 200), readyz=(0, 200, 500), recovers_withi
 OF_CLUSTERS: Sequence[Scenario] = (
     Scenario("20% of the nodes at once, and back", _share_stops(0.2)),
     Scenario("all nodes at once, and back", _share_stops(1.0)),
+    Scenario("all nodes at once and the resolver, and the nodes back", _without_a_resolver),
     Scenario("all nodes, for longer than --metric-max-age", _share_stops(1.0), Promise(served=0.0, oldest_s=63.0, readyz=(200, 500)), lasts_s=75.0),
     Scenario("kube-apiserver is down", _apiserver_down, Promise(oldest_s=15.0, lines_per_node=2)),
     Scenario("the server starts while kube-apiserver is down", _apiserver_down_at_start, msgspec.structs.replace(_GONE, readyz=(0, 500), recovers_within_s=45.0)),

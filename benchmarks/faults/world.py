@@ -26,6 +26,7 @@ RESOLUTION_S = 10.0  # the shortest there is
 CONTAINERS = 2
 #: What lets a process' clock be stepped (Debian: faketime); none where it is not installed.
 LIBFAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+_RESOLVER = Path(__file__).parent / "resolver"
 _STARTS_WITHIN_S = 120.0
 _ENDS_WITHIN_S = 20.0
 
@@ -44,6 +45,8 @@ class Server:
         self._directory.mkdir(exist_ok=True)
         self._log_file = self._directory / "server.log"
         self._clock_file = self._directory / "clock"
+        #: While it is there, the server's resolver is silent.
+        self.silent_resolver = self._directory / "silent-resolver"
 
     @property
     def process(self) -> psutil.Process:
@@ -81,10 +84,10 @@ class Server:
             "--kubelet-preferred-address-types=InternalIP,Hostname", "--kubelet-use-node-status-port",
             f"--metric-resolution={RESOLUTION_S:g}s", "--kubelet-request-timeout=9s",
         ]  # fmt: skip
-        environment = {}
+        environment = {"PYTHONPATH": str(_RESOLVER), "SILENT_RESOLVER": str(self.silent_resolver)}
         if self._world.clock_can_be_stepped:
             self.step_clock(0)
-            environment = {
+            environment |= {
                 "LD_PRELOAD": str(LIBFAKETIME),
                 "FAKETIME_TIMESTAMP_FILE": str(self._clock_file),
                 "FAKETIME_CACHE_DURATION": "1",
