@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from pymetrics_server.clock import SystemClock
 from pymetrics_server.cluster.configmap import RequestHeaderConfig, read
@@ -23,6 +24,7 @@ from pymetrics_server.x509 import prove
 from tests.certs.conftest import Run
 from tests.cluster.real.assets import NEITHER, find_assets
 from tests.cluster.real.control_plane import ControlPlane
+from tests.cluster.real.deployed import MANIFESTS
 from tests.programs import Program, direct_environment, until
 
 CONFIGMAP = "extension-apiserver-authentication"
@@ -115,6 +117,20 @@ def apiservice(version: str, port: int) -> dict[str, Any]:
     }
 
 
+def deployment() -> dict[str, Any]:
+    """The manifests'."""
+    objects = yaml.safe_load_all((MANIFESTS / "components.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = next(each for each in objects if each["kind"] == "Deployment")
+    return found
+
+
+def without_rollout(script: str) -> str:
+    """Nobody rolls it out: there is no kube-controller-manager, and the server is a stand-in beside the cluster."""
+    lines = script.splitlines(keepends=True)
+    assert sum("rollout status" in line for line in lines) == 1
+    return "".join(line for line in lines if "rollout status" not in line)
+
+
 def available(plane: ControlPlane, version: str) -> str:
     found = plane.kubectl.raw(f"/apis/apiregistration.k8s.io/v1/apiservices/{version}.metrics.k8s.io")
     conditions = found.get("status", {}).get("conditions", [])
@@ -159,8 +175,19 @@ def test_a_kube_apiserver_takes_what_is_printed_and_each_side_proves_the_other(
                 plane.kubectl(
                     "apply", "-f", "-", stdin=msgspec.json.encode(apiservice(version, port)).decode()
                 )
-            # The Secret, and the CA by which the server is proven.
-            shell(script, plane, tmp_path)
+            plane.kubectl("apply", "-f", "-", stdin=msgspec.json.encode(deployment()).decode())
+            # The Secret, what mounts it, and the CA by which the server is proven.
+            shell(without_rollout(script), plane, tmp_path)
+            pod = plane.kubectl.raw("/apis/apps/v1/namespaces/kube-system/deployments/metrics-server")
+            pod = pod["spec"]["template"]["spec"]
+            assert {"name": "tls", "secret": {"secretName": "metrics-server-tls", "defaultMode": 420}} in pod[
+                "volumes"
+            ]
+            assert pod["containers"][0]["volumeMounts"][-1]["mountPath"] == "/etc/metrics-server/tls"
+            assert pod["containers"][0]["args"][-2:] == [
+                "--tls-cert-file=/etc/metrics-server/tls/tls.crt",
+                "--tls-private-key-file=/etc/metrics-server/tls/tls.key",
+            ]
             for version in VERSIONS:
                 spec = plane.kubectl.raw(
                     f"/apis/apiregistration.k8s.io/v1/apiservices/{version}.metrics.k8s.io"
