@@ -16,3 +16,7 @@ class LookupLoop(asyncio.SelectorEventLoop):
 
     async def getaddrinfo(self, host: Any, port: Any, **hints: Any) -> list[Any]:
         return await self._lookups.addresses(host, port, **hints)
+
+    def close(self) -> None:
+        self._lookups.close()
+        super().close()

@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any
 
 #: (family, type, protocol, canonical name, socket address), as socket.getaddrinfo has it.
@@ -18,14 +19,18 @@ AddressInfo = tuple[Any, Any, int, str, Any]
 _Wanted = tuple[Any, Any, tuple[tuple[str, int], ...]]
 
 _AT_ONCE = 256
+_KEPT = 2  # threads that wait for work; each that comes anew takes memory of its own
 
 
 class Lookups:
-    """Each name is looked up in a thread of its own, which nobody waits for at the end; once at a time, however many ask."""
+    """In threads that nobody waits for at the end, as many as there are names to look up; once at a time, however many ask
+    for one."""
 
     def __init__(self, at_once: int = _AT_ONCE) -> None:
         self._at_once = at_once
         self._under_way: dict[_Wanted, asyncio.Future[list[AddressInfo]]] = {}
+        self._threads = 0  # that are to go on
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()  # None ends a thread
 
     async def addresses(self, host: Any, port: Any, **hints: int) -> list[AddressInfo]:
         """`hints` are socket.getaddrinfo's. Raises OSError or ValueError, as that does."""
@@ -42,50 +47,55 @@ class Lookups:
             found = self._under_way[wanted] = self._begun(wanted)
         return await asyncio.shield(found)
 
+    def close(self) -> None:
+        """For good."""
+        for _ in range(self._threads):
+            self._work.put(None)
+        self._threads = 0
+
     def _begun(self, wanted: _Wanted) -> "asyncio.Future[list[AddressInfo]]":
+        if self._threads <= len(self._under_way):
+            thread = threading.Thread(target=_work_off, args=(self._work,), name="lookups", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as err:  # no more of them
+                raise socket.gaierror(socket.EAI_AGAIN, str(err)) from err
+            self._threads += 1
         loop = asyncio.get_running_loop()
         found: asyncio.Future[list[AddressInfo]] = loop.create_future()
-
-        def ended(found: "asyncio.Future[list[AddressInfo]]") -> None:
-            self._under_way.pop(wanted, None)
-            if not found.cancelled():
-                found.exception()  # whoever asked may have left
-
-        found.add_done_callback(ended)
-        host, port, hints = wanted
-        try:
-            threading.Thread(
-                target=_look_up,
-                args=(host, port, dict(hints), found, loop),
-                name=f"look up {host}",
-                daemon=True,
-            ).start()
-        except RuntimeError as err:  # no more threads
-            raise socket.gaierror(socket.EAI_AGAIN, str(err)) from err
+        found.add_done_callback(lambda found: self._ended(wanted, found))
+        self._work.put(lambda: _look_up(wanted, found, loop))
         return found
+
+    def _ended(self, wanted: _Wanted, found: "asyncio.Future[list[AddressInfo]]") -> None:
+        del self._under_way[wanted]
+        found.exception()  # whoever asked may have left
+        if self._threads - len(self._under_way) > _KEPT:
+            self._threads -= 1
+            self._work.put(None)
+
+
+def _work_off(work: "SimpleQueue[Callable[[], None] | None]") -> None:
+    while (look_up := work.get()) is not None:
+        look_up()
 
 
 def _look_up(
-    host: Any,
-    port: Any,
-    hints: dict[str, int],
-    found: "asyncio.Future[list[AddressInfo]]",
-    loop: asyncio.AbstractEventLoop,
+    wanted: _Wanted, found: "asyncio.Future[list[AddressInfo]]", loop: asyncio.AbstractEventLoop
 ) -> None:
+    host, port, hints = wanted
     tell: Callable[[], None]
     try:
-        addresses = socket.getaddrinfo(host, port, **hints)
+        addresses = socket.getaddrinfo(host, port, **dict(hints))
     except Exception as err:  # it is whoever asked who is to hear of it
         error = err
 
         def tell() -> None:
-            if not found.done():
-                found.set_exception(error)
+            found.set_exception(error)
     else:
 
         def tell() -> None:
-            if not found.done():
-                found.set_result(addresses)
+            found.set_result(addresses)
 
     with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(tell)

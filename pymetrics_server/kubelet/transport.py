@@ -127,6 +127,7 @@ class KubeletTransport:
         """For good."""
         for name in tuple(self._targets):
             self.forget(name)
+        self._lookups.close()
 
     def _target(self, node: Node) -> _Target:
         target = self._targets.get(node.name)

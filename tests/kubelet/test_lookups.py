@@ -89,6 +89,29 @@ async def test_without_threads_left_a_name_is_not_resolved(
         await lookups.addresses("node-1", 10250)
 
 
+def threads() -> int:
+    return sum(thread.name == "lookups" for thread in threading.enumerate())
+
+
+async def test_threads_are_as_many_as_names_hang_and_two_afterwards(resolver: Resolver) -> None:
+    before = threads()
+    lookups = Lookups()
+    for _ in range(2):
+        await asyncio.gather(*(given_up(lookups, f"node-{i}") for i in range(20)))
+        assert threads() - before == 20
+    resolver.answers.set()
+    async with asyncio.timeout(30):
+        while threads() - before > 2:  # noqa: ASYNC110  threads tell nobody
+            await asyncio.sleep(0.01)
+        for _ in range(5):
+            with pytest.raises(socket.gaierror, match="not known"):
+                await lookups.addresses("node-1", 10250)
+        assert threads() - before == 2
+        lookups.close()
+        while threads() > before:  # noqa: ASYNC110  as above
+            await asyncio.sleep(0.01)
+
+
 async def test_a_name_of_this_machine_is_found() -> None:
     assert await Lookups().addresses("localhost", 80, type=socket.SOCK_STREAM)
 
