@@ -38,10 +38,11 @@ def stopped(controlled: Cluster) -> Iterator[Cluster]:
     try:
         for version in VERSIONS:
             until_available(controlled.kubectl, version, "False", 90)
-        # Or it may be a minute until kube-apiserver asks again, if the server answered while it ended.
+        # Or it may be a minute until kube-apiserver asks again, if the server answered while it ended. One version is told
+        # stale a minute after the other all the same: it asks once a minute, and both at one Service.
         touched = [f"apiservice/{version}.{GROUP}" for version in VERSIONS]
         controlled.kubectl("annotate", *touched, "server=stopped")
-        until("discovery is stale", lambda: set(freshness(controlled).values()) == {"Stale"}, 90)
+        until("discovery is stale", lambda: set(freshness(controlled).values()) == {"Stale"}, 180)
         yield controlled
     finally:
         controlled.server.start()
