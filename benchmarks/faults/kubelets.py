@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections.abc import Awaitable, Callable
 
@@ -14,6 +15,8 @@ from pymetrics_server.standin.views import NodeView
 #: Short, so that a scrape after a cure is told from one before it; a real kubelet's is 10 to 15 s.
 INTERVAL_S = 2.0
 _JSON = "application/json"
+_PORT_WITHIN_S = 30.0
+_PORT_AGAIN_AFTER_S = 0.2
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -65,8 +68,18 @@ class CrookedKubelet:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """On the port that it had, where it was stopped before."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, backlog=512)
+        """On the port that it had, where it was stopped before: somebody's connection may hold it for a moment."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _PORT_WITHIN_S
+        while self._server is None:
+            try:
+                self._server = await asyncio.start_server(
+                    self._connected, "127.0.0.1", self.port, backlog=512
+                )
+            except OSError as err:
+                if err.errno != errno.EADDRINUSE or loop.time() > until_s:
+                    raise
+                await asyncio.sleep(_PORT_AGAIN_AFTER_S)
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
