@@ -272,6 +272,7 @@ def _der(pair: Pair) -> bytes:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=30, help="pods on each node, of two containers")

@@ -33,6 +33,7 @@ _NO_WRK = "Without concurrent requests: wrk is not installed (Debian: apt-get in
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     a = _arguments()
     commands = {"ours": f"{sys.executable} -m pymetrics_server {a.flags}"}
     if a.peer:

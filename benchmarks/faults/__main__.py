@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from benchmarks.faults.world import LIBFAKETIME
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lasts", type=float, default=40.0, help="how long each goes wrong, in seconds")
     parser.add_argument("--only", default="", help="scenarios whose title contains this")

@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import signal
 import ssl
 import statistics
 import sys
@@ -185,6 +186,7 @@ def _say(weights: Sequence[Weight]) -> None:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--pods", type=int, default=10)
