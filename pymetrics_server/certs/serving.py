@@ -59,9 +59,10 @@ def printed(wanted: Serving, ca_file: Path, bundle_pem: bytes) -> str:
     secret = shlex.join(
         [
             *("kubectl", "-n", namespace, "create", "secret", "tls", f"{name}-tls"),
-            *(f"--cert={cert}", f"--key={key}"),
+            *(f"--cert={cert}", f"--key={key}", "--dry-run=client", "-o", "yaml"),
         ]
     )
+    applied = shlex.join(["kubectl", "-n", namespace, "apply", "-f", "-"])
     mounted = shlex.join(
         [
             *("kubectl", "-n", namespace, "patch", "deployment", name, "--type=json", "-p"),
@@ -72,16 +73,16 @@ def printed(wanted: Serving, ca_file: Path, bundle_pem: bytes) -> str:
     spec = {"insecureSkipTLSVerify": False, "caBundle": base64.b64encode(bundle_pem).decode()}
     patch = shlex.quote(json.dumps({"spec": spec}, separators=(",", ":")))
     return (
-        comments("The pair, as a Secret:")
-        + f"{secret}\n"
+        comments("The pair, as a Secret; once it is renewed, this again, and nothing else:")
+        + f"{secret} | {applied}\n"
         + comments(
             "A Helm release forgets what is patched. It is given, instead of all that follows:",
             f"  --set tls.type=existingSecret --set tls.existingSecret.name={name}-tls "
             f"--set apiService.insecureSkipTLSVerify=false {shlex.quote(f'--set-file=apiService.caBundle={ca_file}')}",
             "A server outside of a pod takes, instead of the next two commands:",
             f"  {shlex.quote(f'--tls-cert-file={cert}')} {shlex.quote(f'--tls-private-key-file={key}')}",
-            "Where the manifests are installed, the Secret is mounted, once; a pair that is renewed in its place is taken "
-            "up without a restart:",
+            "Where the manifests are installed, the Secret is mounted, once; a later `kubectl apply` of them takes that "
+            "back, see docs/certificates.md:",
         )
         + f"{mounted}\n{rolled_out}\n"
         + comments("Now that the server serves it, kube-apiserver is to prove it by the CA:")

@@ -45,7 +45,10 @@ class Lookups:
             if len(self._under_way) >= self._at_once:
                 raise socket.gaierror(socket.EAI_AGAIN, f"{self._at_once} other names are not resolved yet")
             found = self._under_way[wanted] = self._begun(wanted)
-        return await asyncio.shield(found)
+        await asyncio.wait(
+            [found]
+        )  # shielded it would complain, from Python 3.14 on, of askers who have left
+        return found.result()
 
     def close(self) -> None:
         """For good."""

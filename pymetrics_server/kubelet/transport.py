@@ -25,6 +25,7 @@ _KEPT_S = 90.0  # as the original: what lies between may forget a connection tha
 _READ_AT_ONCE = 3  # answers, and so decoded: a millisecond or so
 _REST_TURNS = 2  # of the loop, in which a small request is answered
 _RENEWED_AT_MOST_EVERY_S = 60.0  # whatever a thousand kubelets say of each token
+_NO_TOKEN = b"\r\n"  # what ends the head, where no token is shown in it
 _MiB = 1 << 20
 #: What another address of the node may not have.
 _TRY_ELSEWHERE = frozenset(
@@ -90,6 +91,7 @@ class KubeletTransport:
         self._turns = Turns(_READ_AT_ONCE, _REST_TURNS)
         self._authorization: tuple[str, bytes] = ("", b"")  # a token, and the line that shows it
         self._renewed_s: float | None = None  # when a token that was refused was last renewed
+        self._renewing = asyncio.Lock()
 
     def deadline_s(self) -> float:
         """Of what begins now, by the loop's clock."""
@@ -236,13 +238,13 @@ class KubeletTransport:
     async def _authorization_line(self) -> bytes:
         """And the empty one that ends the head."""
         if self._settings.completely_insecure:
-            return b"\r\n"
+            return _NO_TOKEN
         try:
             token = await self._credentials.bearer_token()
         except Exception as err:
             raise KubeletError(FailureClass.UNAUTHENTICATED, f"no token to show: {err}") from err
         if not token:
-            return b"\r\n"
+            return _NO_TOKEN
         if self._authorization[0] != token:
             if not (token.isascii() and token.isprintable()):
                 raise KubeletError(
@@ -253,14 +255,16 @@ class KubeletTransport:
 
     async def _renewed(self, refused_line: bytes) -> bool:
         """Whether there is another token than the refused one: it may have been revoked before its time."""
-        token, line = self._authorization
-        if line != refused_line:
-            return line != b""  # another scrape has found that out, or none was shown
-        now_s = asyncio.get_running_loop().time()
-        if self._renewed_s is not None and now_s - self._renewed_s < _RENEWED_AT_MOST_EVERY_S:
+        if refused_line == _NO_TOKEN:
             return False
-        self._renewed_s = now_s
-        return await self._credentials.renew(f"Bearer {token}")
+        async with self._renewing:  # whoever is refused meanwhile waits for what comes of it
+            if (line := await self._authorization_line()) != refused_line:
+                return line != _NO_TOKEN
+            now_s = asyncio.get_running_loop().time()
+            if self._renewed_s is not None and now_s - self._renewed_s < _RENEWED_AT_MOST_EVERY_S:
+                return False
+            self._renewed_s = now_s
+            return await self._credentials.renew(f"Bearer {self._authorization[0]}")
 
 
 async def _inflated(answer: Answer, max_bytes: int) -> bytes:

@@ -8,6 +8,7 @@ _SECOND_NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  naive on both sides: only its distance counts
 _DAY_S = 86_400
 _MAX_NS = 2**63 - 1
+_WRITTEN = len("2026-11-23T06:43:11Z")
 _LONGEST = len("2026-11-23T06:43:11.123456789+00:00")
 #: What stands between the digits of `2026-11-23T06:43:11Z`, as Kubernetes writes it: every third character from the fifth.
 _AS_WRITTEN = "--T::Z"
@@ -28,7 +29,7 @@ def parse_rfc3339(text: str) -> int:
         raise ValueError(f"not an RFC 3339 time: {text[:_LONGEST]!r}...")
     try:
         # Python's own reader takes more than RFC 3339 has, but not between these; from 3.14 on it takes hour 24.
-        if text[4::3] == _AS_WRITTEN and text[11:13] != "24":
+        if len(text) == _WRITTEN and text[4::3] == _AS_WRITTEN and text[11:13] != "24":
             time_ns = int(datetime.fromisoformat(text).timestamp()) * _SECOND_NS
         else:
             since, fraction = _read(text)

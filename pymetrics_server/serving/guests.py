@@ -1,7 +1,7 @@
 """Who is connected, from where, and who has to go when there are too many.
 
 Whoever comes is let in while somebody can be spared for it: of its own address where that one has too many,
-else of the address that has most. Those spared have no request under way; those that never asked anything go
+else of the address that has most and can spare one. Those spared have no request under way; those that never asked anything go
 first. So whoever fills the place pays for it, and a client that asks is answered.
 """
 
@@ -33,8 +33,8 @@ class Guests:
             return self._spare_one(peer, own)
         if self._count < self._limits.connections:
             return True
-        most = max(self._of_peer, key=lambda name: len(self._of_peer[name]))
-        return self._spare_one(most, self._of_peer[most])
+        by_size = sorted(self._of_peer.items(), key=lambda of_peer: len(of_peer[1]), reverse=True)
+        return any(self._spare_one(name, connections) for name, connections in by_size)
 
     def add(self, connection: HttpConnection) -> None:
         self._of_peer.setdefault(connection.peer, {})[connection] = None

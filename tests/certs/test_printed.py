@@ -119,7 +119,9 @@ def test_the_server_s_pair_comes_with_what_makes_it_proven_golden() -> None:
 def test_what_is_printed_of_the_server_s_pair_is_a_shell_script(tmp_path: Path) -> None:
     """With a kubectl that writes down its arguments."""
     kubectl = tmp_path / "kubectl"
-    kubectl.write_text('#!/bin/sh\nfor a; do printf "%s\\n" "$a"; done\n')
+    kubectl.write_text(
+        '#!/bin/sh\nfor last; do :; done\n[ "$last" != - ] || cat\nfor a; do printf "%s\\n" "$a"; done\n'
+    )
     kubectl.chmod(0o755)
     done = subprocess.run(
         ["sh", "-eu"],
@@ -135,6 +137,7 @@ def test_what_is_printed_of_the_server_s_pair_is_a_shell_script(tmp_path: Path) 
         "--cert=/srv/metrics server/metrics-server.pem",
         "--key=/srv/metrics server/metrics-server-key.pem",
     ]
+    assert lines[8:16] == ["--dry-run=client", "-o", "yaml", "-n", "kube-system", "apply", "-f", "-"]
     patches = [line for line in lines if line.startswith("{")]
     assert [line for line in lines if ".metrics.k8s.io" in line] == [
         "v1beta1.metrics.k8s.io",

@@ -707,6 +707,34 @@ async def test_a_token_that_is_refused_is_renewed_at_once_and_asked_with_again()
     assert (len(kubelet.heads), kubelet.connections) == (2, 1)
 
 
+async def test_who_is_refused_while_a_token_is_renewed_waits_for_the_new_one() -> None:
+    """An exec plugin takes its time, in which other nodes refuse the old token, too."""
+    kubelet: FakeKubelet
+    renewing, may_end = asyncio.Event(), asyncio.Event()
+
+    class Slow(Tokens):
+        async def renew(self, refused: str | None) -> bool:
+            renewing.set()
+            await may_end.wait()
+            return await super().renew(refused)
+
+    async def answer(path: str, writer: asyncio.StreamWriter) -> None:
+        fresh = "Bearer fresh\r\n" in kubelet.heads[-1]
+        await (reply(SUMMARY) if fresh else reply(b"Unauthorized", "401 Unauthorized"))(path, writer)
+
+    tokens = Slow("revoked", "fresh")
+    async with serving(answer, TRUSTED) as kubelet, scraper(kubelet.port, tokens=tokens) as client:
+        first = asyncio.create_task(client.scrape(node()))
+        await asyncio.wait_for(renewing.wait(), 30)
+        second = asyncio.create_task(client.scrape(Node(name="node-2", addresses=node().addresses)))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        assert not done
+        may_end.set()
+        for scraped in (first, second):
+            assert (await scraped).node is not None
+    assert tokens.refused == ["Bearer revoked"]
+
+
 async def test_kubelets_that_refuse_every_token_do_not_have_it_renewed_again_and_again() -> None:
     tokens = Tokens("unwanted")
     refusing = reply(b"Unauthorized", "401 Unauthorized")

@@ -65,6 +65,19 @@ async def test_a_name_that_hangs_is_looked_up_once_however_often_it_is_asked_for
     assert resolver.asked["node-1"] == 2
 
 
+async def test_of_a_name_that_nobody_waits_for_any_more_nothing_is_complained(resolver: Resolver) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    lookups = Lookups()
+    await given_up(lookups, "node-1")
+    waiting = asyncio.create_task(lookups.addresses("node-1", 10250))
+    resolver.answers.set()
+    with pytest.raises(socket.gaierror, match="not known"):
+        await waiting
+    await asyncio.sleep(0)
+    assert complaints == []
+
+
 async def test_names_that_hang_are_bounded(resolver: Resolver) -> None:
     lookups = Lookups(at_once=1)
     await given_up(lookups, "node-1")

@@ -216,6 +216,31 @@ def test_nobody_is_thrown_out_in_the_middle_of_a_request(run: Run) -> None:
     run(scenario, limits=Limits(connections_per_peer=2))
 
 
+def test_strangers_from_many_addresses_make_room_for_who_has_most_and_is_busy(run: Run) -> None:
+    """As kube-apiserver is, beside a crowd of pods that connect and say nothing."""
+
+    async def scenario(serving: Serving) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            proxies = [await stack.enter_async_context(serving.client(PROXY)) for _ in range(3)]
+            async with asyncio.TaskGroup() as group:
+                busy = [group.create_task(proxy.get("/slow", **ALICE)) for proxy in proxies]
+                await until(lambda: serving.listener.connections == 3)
+                await serving.entered.wait()
+                for i in (2, 2, 3, 3, 4):
+                    stack.enter_context(
+                        socket.create_connection(
+                            ("127.0.0.1", serving.listener.port), source_address=(f"127.0.0.{i}", 0)
+                        )
+                    )
+                await until(lambda: serving.listener.connections == 8)
+                late = await stack.enter_async_context(serving.client(PROXY))
+                assert await late.get(**ALICE) == "alice"
+                serving.may_end.set()
+            assert [task.result() for task in busy] == ["alice"] * 3
+
+    run(scenario, limits=Limits(connections=8))
+
+
 def test_a_body_that_never_comes_keeps_nobody_out(run: Run) -> None:
     async def scenario(serving: Serving) -> None:
         async with contextlib.AsyncExitStack() as stack:
