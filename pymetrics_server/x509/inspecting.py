@@ -1,5 +1,6 @@
 """What a certificate is, what it can serve as, and if it cannot, why not and what to do. Bytes in, values out."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -112,7 +113,7 @@ def _inspected(cert: x509.Certificate, now_ns: int) -> Inspected:
         issuer=cert.issuer.rfc4514_string(),
         common_name=subject.common_name,
         organizations=subject.organizations,
-        serial=f"{cert.serial_number:x}",
+        serial=_serial(cert),
         sha256=cert.fingerprint(hashes.SHA256()).hex(),
         is_ca=is_ca,
         self_signed=_is_self_signed(cert),
@@ -258,6 +259,11 @@ def _is_self_signed(cert: x509.Certificate) -> bool:
     except (ValueError, TypeError, UnsupportedAlgorithm):  # of SHA-1, for instance: the names have to do
         return True
     return True
+
+
+def _serial(cert: x509.Certificate) -> str:
+    with warnings.catch_warnings(action="ignore"):  # of one that is negative, or zero as k3s gives it
+        return f"{cert.serial_number:x}"
 
 
 def _key(cert: x509.Certificate) -> str:

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pymetrics_server.errors import UntrustedError
@@ -257,9 +257,11 @@ def test_garbage_raises_nothing_but_untrusted(garbage: bytes) -> None:
 
 
 LEAF = der(issue(CA, "leaf", NOW_NS, hosts=("a", "10.0.0.1"), client=True, server=True))[0]
+SERIAL = x509.load_der_x509_certificate(LEAF).serial_number.to_bytes(20).lstrip(b"\0")
 
 
 @given(st.integers(0, len(LEAF) - 1), st.integers(1, 255))
+@example(LEAF.index(SERIAL), 0x80)  # a negative number
 def test_a_certificate_with_a_changed_byte_is_told_of_or_refused(position: int, change: int) -> None:
     changed = bytearray(LEAF)
     changed[position] ^= change
