@@ -35,7 +35,7 @@ _NO_WRK = "Without concurrent requests: wrk is not installed (Debian: apt-get in
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started here ends with it
     a = _arguments()
-    commands = {"ours": f"{sys.executable} -m pymetrics_server {a.flags}"}
+    commands = {"ours": f"{a.python} -m pymetrics_server {a.flags}"}
     if a.peer:
         commands["peer"] = a.peer
     if a.json:
@@ -67,6 +67,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="where the results go, for benchmarks.page")
     parser.add_argument("--peer", default="", help="the command of another server to put beside ours")
     parser.add_argument("--flags", default="", help="further flags for our server")
+    parser.add_argument(
+        "--python", default=sys.executable, help="the command of the Python that ours runs in"
+    )
     return parser.parse_args()
 
 
@@ -197,10 +200,15 @@ def _results(runs: Mapping[str, Sequence[Mapping[str, Any]]], a: argparse.Namesp
         "machine": {
             "cores": os.cpu_count(),
             "kernel": f"{platform.system()} {platform.release()}",
-            "python": platform.python_version(),
+            "python": _version(a.python),
         },
         "runs": runs,
     }
+
+
+def _version(python: str) -> str:
+    asked = [*shlex.split(python), "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _print_table(runs: Mapping[str, Sequence[Mapping[str, Any]]], a: argparse.Namespace) -> None:
