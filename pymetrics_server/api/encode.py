@@ -4,6 +4,7 @@ A fragment is an item as it stands in a list: without kind and apiVersion, so th
 `single` puts those in front.
 """
 
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -21,56 +22,44 @@ _AFTER_METADATA = b'},"timestamp":'
 _SECOND_NS = 1_000_000_000
 
 
-class _ObjectMeta(msgspec.Struct, gc=False, rename="camel", omit_defaults=True):
-    name: str
-    namespace: str = ""
-    creation_timestamp: str = ""
-    labels: Mapping[str, str] | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    cpu: str
-    memory: str
-
-
-class _NodeMetrics(msgspec.Struct, gc=False):
-    metadata: _ObjectMeta
-    timestamp: str | None
-    window: str
-    usage: _Usage
-
-
-class _ContainerMetrics(msgspec.Struct, gc=False):
-    name: str
-    usage: _Usage
-
-
-class _PodMetrics(msgspec.Struct, gc=False):
-    metadata: _ObjectMeta
-    timestamp: str | None
-    window: str
-    containers: list[_ContainerMetrics]
-
-
-_encode = msgspec.json.Encoder(order="deterministic").encode  # sorts labels, and no struct's fields
+_encode = msgspec.json.Encoder(order="deterministic").encode  # sorts labels
 _window = lru_cache(maxsize=1024)(format_go)  # what is scraped together has few
 
 
-def node_fragment(name: str, labels: Mapping[str, str], usage: NodeUsage, created_s: int) -> bytes:
-    metadata = _ObjectMeta(name, "", format_rfc3339(created_s * _SECOND_NS), labels or None)
-    used = _Usage(format_cpu(usage.cpu_nanocores), format_memory(usage.memory_bytes))
-    return go_escaped(_encode(_NodeMetrics(metadata, _timestamp(usage), _window(usage.window_ns), used)))
+class Template(msgspec.Struct, frozen=True, gc=False):
+    """What the object alone decides of its fragment: the JSON before and after the time of its creation."""
+
+    before: str
+    after: str  # up to the end of the metadata; shared by those with the same labels
 
 
-def pod_fragment(
-    namespace: str, name: str, labels: Mapping[str, str], usage: PodUsage, created_s: int
-) -> bytes:
-    metadata = _ObjectMeta(name, namespace, format_rfc3339(created_s * _SECOND_NS), labels or None)
-    containers = [
-        _ContainerMetrics(each.name, _Usage(format_cpu(each.cpu_nanocores), format_memory(each.memory_bytes)))
-        for each in usage.containers
-    ]
-    return go_escaped(_encode(_PodMetrics(metadata, _timestamp(usage), _window(usage.window_ns), containers)))
+def template(name: str, namespace: str, labels: Mapping[str, str]) -> Template:
+    """`namespace` is "" of nodes."""
+    named = {"name": name, "namespace": namespace} if namespace else {"name": name}
+    after = f',"labels":{_json(labels)}}}' if labels else "}"
+    return Template(f'{{"metadata":{_json(named)[:-1]},"creationTimestamp":"', sys.intern(f'"{after}'))
+
+
+def node_fragment(template: Template, usage: NodeUsage, created_s: int) -> bytes:
+    return (
+        f'{template.before}{format_rfc3339(created_s * _SECOND_NS)}{template.after},"timestamp":{_timestamp(usage)},'
+        f'"window":"{_window(usage.window_ns)}","usage":{{"cpu":"{format_cpu(usage.cpu_nanocores)}",'
+        f'"memory":"{format_memory(usage.memory_bytes)}"}}}}'
+    ).encode()
+
+
+def pod_fragment(template: Template, usage: PodUsage, created_s: int) -> bytes:
+    containers = ",".join(
+        [
+            f'{{"name":{_quoted(each.name)},"usage":{{"cpu":"{format_cpu(each.cpu_nanocores)}",'
+            f'"memory":"{format_memory(each.memory_bytes)}"}}}}'
+            for each in usage.containers
+        ]
+    )
+    return (
+        f'{template.before}{format_rfc3339(created_s * _SECOND_NS)}{template.after},"timestamp":{_timestamp(usage)},'
+        f'"window":"{_window(usage.window_ns)}","containers":[{containers}]}}'
+    ).encode()
 
 
 def single(kind: str, api_version: str, fragment: bytes) -> bytes:
@@ -89,5 +78,12 @@ def partial_object(meta_version: str, fragment: bytes) -> bytes:
     return head("PartialObjectMetadata", f"{META_GROUP}/{meta_version}") + metadata + b"}"
 
 
-def _timestamp(usage: NodeUsage | PodUsage) -> str | None:
-    return format_rfc3339(usage.timestamp_ns) if usage.timestamp_ns else None
+def _timestamp(usage: NodeUsage | PodUsage) -> str:
+    return f'"{format_rfc3339(usage.timestamp_ns)}"' if usage.timestamp_ns else "null"
+
+
+def _json(value: str | Mapping[str, str]) -> str:
+    return go_escaped(_encode(value)).decode()
+
+
+_quoted = lru_cache(maxsize=1024)(_json)  # pods of one workload have containers of the same names

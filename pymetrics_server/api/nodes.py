@@ -49,7 +49,9 @@ class Nodes:
     def json(self, entry: _Entry, created_s: int) -> bytes:
         if entry.json is None:
             node = entry.object
-            entry.json = encode.node_fragment(node.name, node.labels, entry.usage, created_s)
+            if entry.template is None:
+                entry.template = encode.template(node.name, "", node.labels)
+            entry.json = encode.node_fragment(entry.template, entry.usage, created_s)
         return entry.json
 
     def protobuf(self, entry: _Entry, created_s: int) -> bytes:

@@ -46,7 +46,9 @@ class Pods:
     def json(self, entry: _Entry, created_s: int) -> bytes:
         if entry.json is None:
             pod = entry.object
-            entry.json = encode.pod_fragment(pod.namespace, pod.name, pod.labels, entry.usage, created_s)
+            if entry.template is None:
+                entry.template = encode.template(pod.name, pod.namespace, pod.labels)
+            entry.json = encode.pod_fragment(entry.template, entry.usage, created_s)
         return entry.json
 
     def protobuf(self, entry: _Entry, created_s: int) -> bytes:

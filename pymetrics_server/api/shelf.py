@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from pymetrics_server.api.encode import Template
 from pymetrics_server.meta.usage import NEVER, Validity
 
 _LABELS_INDEXED = 8  # keys, of a namespace: an autoscaler asks by one or two
@@ -37,12 +38,14 @@ U = TypeVar("U", bound=Stamped)  # its usage
 
 
 class Entry(msgspec.Struct, Generic[O, U], eq=False, gc=False):
-    """One object. What is known, and the bytes, hold while `validity` does; bytes are None until they are made."""
+    """One object. What is known, and the bytes, hold while `validity` does; bytes are None until they are made.
+    `template` is what of its JSON outlives a sample."""
 
     object: O
     validity: Validity = NEVER
     known: U | None = None
     stamp_ns: int = 0
+    template: Template | None = None
     json: bytes | None = None  # the item of a list
     protobuf: bytes | None = None
     row: bytes | None = None  # of a v1 Table, with the object's metadata

@@ -8,8 +8,8 @@ import re
 _NANO_PER_UNIT = 10**9
 _MAX_INT64 = 2**63 - 1
 _CPU_SUFFIXES = ("n", "u", "m", "", "k", "M", "G", "T", "P", "E")
-_BINARY_SUFFIXES = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-_MULTIPLIERS = {suffix: 1024**power for power, suffix in enumerate(_BINARY_SUFFIXES) if suffix}
+_BINARY_SUFFIXES = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
+_MULTIPLIERS = {suffix: 1024**power for power, suffix in enumerate(_BINARY_SUFFIXES, 1)}
 _DECIMAL_EXPONENTS = {suffix: 3 * place - 9 for place, suffix in enumerate(_CPU_SUFFIXES)}
 #: Beyond these a value is certainly above the largest quantity or below a nano; no such power is computed.
 _EXPONENT_LIMIT = 64
@@ -44,10 +44,10 @@ def format_memory(value_bytes: int) -> str:
     if not value_bytes:
         return "0"
     power = 0
-    while not value_bytes & 1023 and power < len(_BINARY_SUFFIXES) - 1:
+    while not value_bytes & 1023 and power < 6:
         value_bytes >>= 10
         power += 1
-    return f"{value_bytes}{_BINARY_SUFFIXES[power]}"
+    return f"{value_bytes}{_BINARY_SUFFIXES[power - 1]}"
 
 
 def parse_nano(text: str) -> int:

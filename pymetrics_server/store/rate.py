@@ -109,25 +109,22 @@ def measured(before: Point, last: Point, kubelet_nanocores: int) -> Rate:
 
 
 def nanocores_of(cpu_ns: int, window_ns: int, kubelet_nanocores: int) -> int:
-    """Of a counter that grew by `cpu_ns` within `window_ns`."""
-    if kubelet_nanocores > 0:
-        return _within_stamps(kubelet_nanocores, cpu_ns, window_ns)
-    window_s = float(window_ns // _SECOND_NS) + float(window_ns % _SECOND_NS) / 1e9  # as the original has it
-    return int(float(cpu_ns) / window_s)
+    """Of a counter that grew by `cpu_ns` within `window_ns`.
 
-
-def _within_stamps(kubelet_nanocores: int, cpu_ns: int, window_ns: int) -> int:
-    """The kubelet's rate, which it took with full clocks, held within what the truncated stamps allow."""
-    window_s, rest_ns = divmod(window_ns, _SECOND_NS)
-    if rest_ns or window_s < 2:
-        least = -(-cpu_ns * _SECOND_NS // (window_ns + _SECOND_NS))
-        most = cpu_ns * _SECOND_NS // max(window_ns - _SECOND_NS, 1)
-    else:  # the same, in numbers that fit a machine word
-        least = -(-cpu_ns // (window_s + 1))
-        most = cpu_ns // (window_s - 1)
-    if kubelet_nanocores < least:
-        return least
-    return kubelet_nanocores if kubelet_nanocores <= most else max(most, least)
+    The kubelet's rate, which it took with full clocks, counts within what its stamps, cut to the second, allow.
+    """
+    if kubelet_nanocores <= 0:
+        window_s = (
+            float(window_ns // _SECOND_NS) + float(window_ns % _SECOND_NS) / 1e9
+        )  # as the original has it
+        return int(float(cpu_ns) / window_s)
+    used, at_most_ns = cpu_ns * _SECOND_NS, window_ns + _SECOND_NS
+    at_least_ns = window_ns - _SECOND_NS if window_ns > _SECOND_NS else 1
+    if kubelet_nanocores * at_most_ns < used:
+        return -(-used // at_most_ns)
+    if kubelet_nanocores * at_least_ns <= used:
+        return kubelet_nanocores
+    return max(used // at_least_ns, -(-used // at_most_ns))
 
 
 def _first(last: Point, kubelet_nanocores: int) -> Rate | None:

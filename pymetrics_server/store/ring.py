@@ -7,6 +7,7 @@ can tell by identity that nothing changed.
 import sys
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice, pairwise
 
 import msgspec
 
@@ -26,6 +27,10 @@ from pymetrics_server.meta.usage import (
 from pymetrics_server.store.rate import BACKWARDS, Point, comparable, is_fresh, nanocores_of, point, rate
 
 log = Logger(__name__)
+
+#: Whoever asks for one pod will ask for its neighbours, and what they need lies together: eight cost as much as two or
+#: three on their own. All of a node's would keep the loop for too long where a list begins with a pod of each node.
+_PODS_AT_ONCE = 8
 
 
 class NodeRing:
@@ -52,7 +57,9 @@ class NodeRing:
         self._samples: deque[NodeSample] = deque(maxlen=samples)
         self._held: NodeSample | None = None  # the first of /metrics/resource, until there is a second
         self._node_usage: NodeUsage | bool | None = False  # False: not worked out yet
-        self._pod_usages: dict[int, PodUsage | None] = {}
+        self._pod_usages: dict[
+            int, list[PodUsage | None]
+        ] = {}  # of _PODS_AT_ONCE neighbours, as they are asked for
 
     @property
     def newest(self) -> NodeSample:
@@ -108,9 +115,12 @@ class NodeRing:
         return self._node_usage
 
     def pod_usage(self, ordinal: int) -> PodUsage | None:
-        if ordinal not in self._pod_usages:
-            self._pod_usages[ordinal] = self._work_out_pod(ordinal)
-        return self._pod_usages[ordinal]
+        batch, place = divmod(ordinal, _PODS_AT_ONCE)
+        if batch not in self._pod_usages:
+            start = batch * _PODS_AT_ONCE
+            end = min(start + _PODS_AT_ONCE, len(self.ordinals))
+            self._pod_usages[batch] = self._work_out_pods(range(start, end))
+        return self._pod_usages[batch][place]
 
     def newest_start_ns(self, ordinal: int) -> int:
         """When the youngest container of that pod started."""
@@ -157,41 +167,83 @@ class NodeRing:
             return None
         return NodeUsage(node.time_ns, found.window_ns, found.cpu_nanocores, node.memory_bytes)
 
-    def _work_out_pod(self, ordinal: int) -> PodUsage | None:
+    def _work_out_pods(self, ordinals: range) -> list[PodUsage | None]:
+        """What `rate` would say of containers that ran on, without the objects that other cases need; pods with any
+        other container are left to it.
+        """
         newest, before = self._samples[-1], self._like_newest()
-        layout, times_ns, starts_ns, counters_ns = (
-            newest.layout,
-            newest.time_ns,
-            newest.start_ns,
-            newest.cpu_ns,
+        if before is None:
+            return list(map(self._work_out_pod, ordinals))
+        layout = newest.layout
+        resolution_ns, most_believed = self._resolution_ns, self._most_believed()
+        first = layout.first[ordinals.start : ordinals.stop + 1]
+        those = slice(first[0], first[-1])
+        columns = zip(
+            layout.containers[those],
+            newest.time_ns[those],
+            newest.start_ns[those],
+            newest.cpu_ns[those],
+            newest.memory_bytes[those],
+            newest.usage_nanocores[those],
+            before.time_ns[those],
+            before.start_ns[those],
+            before.cpu_ns[those],
+            strict=True,
         )
-        resolution_ns = self._resolution_ns
+        usages: list[PodUsage | None] = []
+        for ordinal, (start, end) in zip(ordinals, pairwise(first), strict=True):
+            timestamp_ns = window_ns = 0
+            ran_on: list[ContainerUsage] = []
+            for column in islice(columns, end - start):
+                (
+                    name,
+                    time_ns,
+                    start_ns,
+                    cpu_ns,
+                    memory_bytes,
+                    nanocores,
+                    before_ns,
+                    was_start_ns,
+                    was_cpu_ns,
+                ) = column
+                if nanocores > most_believed:
+                    nanocores = NO_RATE
+                if (
+                    start_ns == was_start_ns < before_ns < time_ns
+                    and cpu_ns >= was_cpu_ns
+                    and (nanocores > 0 or time_ns - start_ns >= resolution_ns)
+                ):
+                    since_ns = time_ns - before_ns
+                    if not ran_on or time_ns < timestamp_ns:
+                        timestamp_ns, window_ns = time_ns, since_ns
+                    nanocores = nanocores_of(cpu_ns - was_cpu_ns, since_ns, nanocores)
+                    ran_on.append(ContainerUsage(name, nanocores, memory_bytes))
+            if len(ran_on) == end - start:
+                usages.append(PodUsage(timestamp_ns, window_ns, tuple(ran_on)))
+            else:
+                usages.append(self._work_out_pod(ordinal))
+        return usages
+
+    def _work_out_pod(self, ordinal: int) -> PodUsage | None:
+        newest = self._samples[-1]
+        layout = newest.layout
         timestamp_ns = window_ns = 0
         containers: list[ContainerUsage] = []
         for i in range(layout.first[ordinal], layout.first[ordinal + 1]):
-            time_ns, start_ns, cpu_ns = times_ns[i], starts_ns[i], counters_ns[i]
+            last = point(newest.time_ns[i], newest.start_ns[i], newest.cpu_ns[i])
             kubelet_nanocores = self._believed(newest.usage_nanocores[i])
-            if (
-                before is not None
-                and start_ns == before.start_ns[i] < (before_ns := before.time_ns[i]) < time_ns
-                and cpu_ns >= (before_cpu_ns := before.cpu_ns[i])
-                and (kubelet_nanocores > 0 or time_ns - start_ns >= resolution_ns)
-            ):  # it ran on: what `rate` would say, without the objects that the other cases need
-                of_ns = time_ns - before_ns
-                nanocores = nanocores_of(cpu_ns - before_cpu_ns, of_ns, kubelet_nanocores)
-            else:
-                last = point(time_ns, start_ns, cpu_ns)
-                found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, resolution_ns)
-                if found is None:
-                    return None
-                if found is BACKWARDS:
-                    pod, name = "/".join(layout.pods[ordinal]), layout.containers[i]
-                    log.info("Skipping container usage metric", v=2, container=name, pod=pod, node=self.name)
-                    continue
-                of_ns, nanocores = found
-            if not containers or time_ns < timestamp_ns:
-                timestamp_ns, window_ns = time_ns, of_ns
-            containers.append(ContainerUsage(layout.containers[i], nanocores, newest.memory_bytes[i]))
+            found = rate(last, self._earlier(ordinal, i, last), kubelet_nanocores, self._resolution_ns)
+            if found is None:
+                return None
+            if found is BACKWARDS:
+                pod, name = "/".join(layout.pods[ordinal]), layout.containers[i]
+                log.info("Skipping container usage metric", v=2, container=name, pod=pod, node=self.name)
+                continue
+            if not containers or last.time_ns < timestamp_ns:
+                timestamp_ns, window_ns = last.time_ns, found.window_ns
+            containers.append(
+                ContainerUsage(layout.containers[i], found.cpu_nanocores, newest.memory_bytes[i])
+            )
         return PodUsage(timestamp_ns, window_ns, tuple(containers))
 
     def _like_newest(self) -> NodeSample | None:
@@ -219,11 +271,14 @@ class NodeRing:
         return told if sample.stamp_ns == self._samples[-1].stamp_ns else comparable(told, last)
 
     def _believed(self, usage_nanocores: int) -> int:
-        """The kubelet's own rate where it counts: beside coarse stamps, and not above what the node has."""
+        """The kubelet's own rate where it counts."""
+        return usage_nanocores if usage_nanocores <= self._most_believed() else NO_RATE
+
+    def _most_believed(self) -> int:
+        """The largest rate of the kubelet's own that counts: what the node has, and none beside stamps that are fine."""
         if self._samples[-1].stamp_ns != WHOLE_SECONDS_NS:
             return NO_RATE
-        capacity = self._cpu_capacity_nanocores
-        return NO_RATE if capacity and usage_nanocores > capacity else usage_nanocores
+        return self._cpu_capacity_nanocores or sys.maxsize
 
 
 def _point(node: NodePoint) -> Point:

@@ -139,7 +139,9 @@ def test_any_node_reads_the_same_in_both_forms(
     name: str, labels: dict[str, str], instant_ns: int, window_ns: int, cpu: int, memory: int
 ) -> None:
     usage = NodeUsage(instant_ns, window_ns, cpu, memory)
-    as_json = encode.single("NodeMetrics", "v", encode.node_fragment(name, labels, usage, CREATED_S))
+    as_json = encode.single(
+        "NodeMetrics", "v", encode.node_fragment(encode.template(name, "", labels), usage, CREATED_S)
+    )
     fragment = protobuf.node_fragment(name, labels, usage, CREATED_S)
     body = b"".join(protobuf.envelope("NodeMetrics", "v", [protobuf.message_of(fragment)]))
     assert decode(body) == _as_go_reads(json.loads(as_json))
@@ -150,7 +152,7 @@ def test_any_pod_reads_the_same_in_both_forms(
     namespace: str, name: str, labels: dict[str, str], at_ns: int, window_ns: int, found: list[ContainerUsage]
 ) -> None:
     usage = PodUsage(at_ns, window_ns, tuple(found))
-    json_fragment = encode.pod_fragment(namespace, name, labels, usage, CREATED_S)
+    json_fragment = encode.pod_fragment(encode.template(name, namespace, labels), usage, CREATED_S)
     fragment = protobuf.pod_fragment(namespace, name, labels, usage, CREATED_S)
     body = b"".join(protobuf.list_body("PodMetricsList", "v", [fragment, fragment]))
     item = json.loads(json_fragment)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from pymetrics_server.api.encode import pod_fragment
+from pymetrics_server.api.encode import pod_fragment, template
 from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.negotiation import JSON, PROTOBUF
 from pymetrics_server.api.nodes import Nodes as ServedNodes
@@ -129,7 +129,7 @@ def test_whatever_stands_in_names_and_labels_the_bytes_are_what_go_writes(
         "window": "15s",
         "containers": [{"name": each, "usage": {"cpu": "1500u", "memory": "2Ki"}} for each in containers],
     }
-    assert pod_fragment("ns", name, labels, usage, 1_700_000_000) == go_json(expected)[:-1]
+    assert pod_fragment(template(name, "ns", labels), usage, 1_700_000_000) == go_json(expected)[:-1]
 
 
 @pytest.mark.parametrize(

@@ -213,12 +213,12 @@ def _serve(sample: NodeSample) -> None:
     store.servable(2 * _S)
     used = store.node_usage("node", 2 * _S)
     if used is not None:
-        json.loads(encode.node_fragment("node", {}, used, 1))
+        json.loads(encode.node_fragment(encode.template("node", "", {}), used, 1))
         protobuf.node_fragment("node", {}, used, 1)
     for namespace, name in sample.layout.pods:
         of_pod = store.pod_usage(namespace, name, 2 * _S)
         if of_pod is not None:
-            found = json.loads(encode.pod_fragment(namespace, name, {}, of_pod, 1))
+            found = json.loads(encode.pod_fragment(encode.template(name, namespace, {}), of_pod, 1))
             assert len(found["containers"]) == len(of_pod.containers)
             protobuf.pod_fragment(namespace, name, {}, of_pod, 1)
 

@@ -336,6 +336,57 @@ def test_a_pods_usage_is_what_the_rule_of_rates_says_of_its_points(series: list[
     assert found.pod_usage("ns1", "pod1", 100) == expected
 
 
+def _told(at_s: list[float], cpu_s: tuple[int, int]) -> st.SearchStrategy[C]:
+    return st.builds(
+        C,
+        at_s=st.sampled_from(at_s),
+        cpu_s=st.integers(*cpu_s),
+        mem_mi=st.integers(1, 9),
+        start_s=st.sampled_from([0, 90]),
+        nanocores=st.sampled_from([NO_RATE, CORE_NS]),
+    )
+
+
+_container = st.tuples(_told([100, 101], (1, 3)), _told([100, 115, 116], (2, 9)))
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["c1", "c2", "c3"]), _container, min_size=1), min_size=1, max_size=20
+    )
+)
+def test_each_of_many_pods_has_what_the_rule_of_rates_says_of_its_containers(
+    pods: list[dict[str, tuple[C, C]]],
+) -> None:
+    def answer(turn: int) -> NodeSample:
+        return sample(
+            {f"ns1/pod{i}": {name: told[turn] for name, told in each.items()} for i, each in enumerate(pods)},
+            stamp_ns=WHOLE_SECONDS_NS,
+        )
+
+    store = stored(answer(0), answer(1))
+    for i, each in enumerate(pods):
+        assert store.pod_usage("ns1", f"pod{i}", 100) == _as_ruled(each)
+
+
+def _as_ruled(containers: dict[str, tuple[C, C]]) -> PodUsage | None:
+    used: list[tuple[int, int, ContainerUsage]] = []
+    for name, (before, last) in containers.items():
+        earlier, newest = (
+            point(ns(c.at_s), ns(c.start_s or 0), round(c.cpu_s * CORE_NS)) for c in (before, last)
+        )
+        ruled = rate(newest, [earlier], last.nanocores, 60 * SECOND_NS)
+        if ruled is None:
+            return None
+        if ruled is not BACKWARDS:
+            usage = ContainerUsage(name, ruled.cpu_nanocores, last.mem_mi * MI)
+            used.append((newest.time_ns, ruled.window_ns, usage))
+    if not used:
+        return NOTHING
+    timestamp_ns, window_ns, _ = min(used, key=lambda each: each[0])
+    return PodUsage(timestamp_ns, window_ns, tuple(usage for _, _, usage in used))
+
+
 def test_a_container_costs_less_than_600_bytes() -> None:
     """With the ring full, names and index and all: 150,000 of them fit into 90 MB."""
 
