@@ -242,8 +242,8 @@ def _encode_protobuf(usages: Sequence[tuple[PodMeta, PodUsage]]) -> Sequence[byt
 
 def _embedded() -> Sequence[tuple[str, PodUsage, bytes]]:
     return [
-        (pod.name, usage, encode.partial_object("v1", fragment))
-        for (pod, usage), fragment in zip(_usages(), _encode_json(_templates()), strict=True)
+        (pod.name, usage, encode.partial_object("v1", template, _CREATED_S))
+        for (pod, _), (template, usage) in zip(_usages(), _templates(), strict=True)
     ]
 
 

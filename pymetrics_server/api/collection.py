@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from pymetrics_server.api.encode import Template
 from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.shelf import Entry, Listed, Shelf, Shown, Stamped
 from pymetrics_server.meta.predicates import Matches, field_predicate, label_predicate
@@ -35,6 +36,8 @@ class Collection(Protocol):
     ) -> Iterator[Sequence[Entry[Any, Any]]]:
         """At least one step for each AT_A_TIME entries looked at, so that the reader can pause."""
         ...
+
+    def template(self, entry: Entry[Any, Any]) -> Template: ...
 
     def json(self, entry: Entry[Any, Any], created_s: int) -> bytes:
         """The item of a list."""

@@ -18,12 +18,10 @@ from pymetrics_server.meta.usage import NodeUsage, PodUsage
 
 META_GROUP = "meta.k8s.io"
 
-_AFTER_METADATA = b'},"timestamp":'
 _SECOND_NS = 1_000_000_000
 
 
 _encode = msgspec.json.Encoder(order="deterministic").encode  # sorts labels
-_window = lru_cache(maxsize=1024)(format_go)  # what is scraped together has few
 
 
 class Template(msgspec.Struct, frozen=True, gc=False):
@@ -36,14 +34,14 @@ class Template(msgspec.Struct, frozen=True, gc=False):
 def template(name: str, namespace: str, labels: Mapping[str, str]) -> Template:
     """`namespace` is "" of nodes."""
     named = {"name": name, "namespace": namespace} if namespace else {"name": name}
-    after = f',"labels":{_json(labels)}}}' if labels else "}"
-    return Template(f'{{"metadata":{_json(named)[:-1]},"creationTimestamp":"', sys.intern(f'"{after}'))
+    after = f',"labels":{json_text(labels)}}}' if labels else "}"
+    return Template(f'{{"metadata":{json_text(named)[:-1]},"creationTimestamp":"', sys.intern(f'"{after}'))
 
 
 def node_fragment(template: Template, usage: NodeUsage, created_s: int) -> bytes:
     return (
         f'{template.before}{format_rfc3339(created_s * _SECOND_NS)}{template.after},"timestamp":{_timestamp(usage)},'
-        f'"window":"{_window(usage.window_ns)}","usage":{{"cpu":"{format_cpu(usage.cpu_nanocores)}",'
+        f'"window":"{format_go(usage.window_ns)}","usage":{{"cpu":"{format_cpu(usage.cpu_nanocores)}",'
         f'"memory":"{format_memory(usage.memory_bytes)}"}}}}'
     ).encode()
 
@@ -58,7 +56,7 @@ def pod_fragment(template: Template, usage: PodUsage, created_s: int) -> bytes:
     )
     return (
         f'{template.before}{format_rfc3339(created_s * _SECOND_NS)}{template.after},"timestamp":{_timestamp(usage)},'
-        f'"window":"{_window(usage.window_ns)}","containers":[{containers}]}}'
+        f'"window":"{format_go(usage.window_ns)}","containers":[{containers}]}}'
     ).encode()
 
 
@@ -71,19 +69,19 @@ def head(kind: str, api_version: str) -> bytes:
     return f'{{"kind":"{kind}","apiVersion":"{api_version}",'.encode()
 
 
-def partial_object(meta_version: str, fragment: bytes) -> bytes:
-    """The PartialObjectMetadata of an item, whose first key is its metadata."""
-    # Within text every quote is escaped, and no object inside metadata is followed by a key.
-    metadata = fragment[1 : fragment.index(_AFTER_METADATA) + 1]
-    return head("PartialObjectMetadata", f"{META_GROUP}/{meta_version}") + metadata + b"}"
+def partial_object(meta_version: str, template: Template, created_s: int) -> bytes:
+    """The PartialObjectMetadata of an item."""
+    start = head("PartialObjectMetadata", f"{META_GROUP}/{meta_version}")
+    created = format_rfc3339(created_s * _SECOND_NS)
+    return start + f"{template.before[1:]}{created}{template.after}}}".encode()
 
 
 def _timestamp(usage: NodeUsage | PodUsage) -> str:
     return f'"{format_rfc3339(usage.timestamp_ns)}"' if usage.timestamp_ns else "null"
 
 
-def _json(value: str | Mapping[str, str]) -> str:
+def json_text(value: str | Mapping[str, str]) -> str:
     return go_escaped(_encode(value)).decode()
 
 
-_quoted = lru_cache(maxsize=1024)(_json)  # pods of one workload have containers of the same names
+_quoted = lru_cache(maxsize=1024)(json_text)  # pods of one workload have containers of the same names

@@ -93,10 +93,10 @@ class Metrics:
         """A whole document: compact JSON without a newline, or protobuf."""
         kind, api_version = self._collection.kind, f"{METRICS_GROUP}/{target.version}"
         if representation.media_type != PROTOBUF:
-            fragment = self._collection.json(found, self._now_s())
             if representation.transform:
-                return encode.partial_object(representation.version, fragment)
-            return encode.single(kind, api_version, fragment)
+                template = self._collection.template(found)
+                return encode.partial_object(representation.version, template, self._now_s())
+            return encode.single(kind, api_version, self._collection.json(found, self._now_s()))
         fragment = self._collection.protobuf(found, self._now_s())
         if representation.transform:
             kind, api_version = representation.transform, f"{META_GROUP}/{representation.version}"
@@ -116,7 +116,7 @@ class Metrics:
             return lambda found: [
                 protobuf.partial_fragment(collection.protobuf(e, now_s), version) for e in found
             ]
-        return lambda found: [encode.partial_object(version, collection.json(e, now_s)) for e in found]
+        return lambda found: [encode.partial_object(version, collection.template(e), now_s) for e in found]
 
     def _row_writer(self, target: Target, rows: TableRows) -> _Write:
         """What kubectl asks for, v1 with metadata, is kept. Raises StatusError 400."""
@@ -131,7 +131,7 @@ class Metrics:
             elif included == "Object":
                 embedded = encode.single(kind, api_version, collection.json(entry, now_s))
             else:
-                embedded = encode.partial_object(rows.meta_version, collection.json(entry, now_s))
+                embedded = encode.partial_object(rows.meta_version, collection.template(entry), now_s)
             written = rows.row(entry.object.name, entry.usage, embedded)
             if usual and rows.has_usage:
                 entry.row = written

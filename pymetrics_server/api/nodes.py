@@ -46,12 +46,14 @@ class Nodes:
     def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Sequence[_Entry]]:
         return selected(self._shelf, self._shown(options), options, _fields, mono_ns)
 
+    def template(self, entry: _Entry) -> encode.Template:
+        if entry.template is None:
+            entry.template = encode.template(entry.object.name, "", entry.object.labels)
+        return entry.template
+
     def json(self, entry: _Entry, created_s: int) -> bytes:
         if entry.json is None:
-            node = entry.object
-            if entry.template is None:
-                entry.template = encode.template(node.name, "", node.labels)
-            entry.json = encode.node_fragment(entry.template, entry.usage, created_s)
+            entry.json = encode.node_fragment(self.template(entry), entry.usage, created_s)
         return entry.json
 
     def protobuf(self, entry: _Entry, created_s: int) -> bytes:

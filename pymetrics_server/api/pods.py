@@ -43,12 +43,15 @@ class Pods:
     def select(self, namespace: str, options: ListOptions, mono_ns: int) -> Iterator[Sequence[_Entry]]:
         return selected(self._shelf, self._shown(namespace, options), options, _fields, mono_ns)
 
+    def template(self, entry: _Entry) -> encode.Template:
+        if entry.template is None:
+            pod = entry.object
+            entry.template = encode.template(pod.name, pod.namespace, pod.labels)
+        return entry.template
+
     def json(self, entry: _Entry, created_s: int) -> bytes:
         if entry.json is None:
-            pod = entry.object
-            if entry.template is None:
-                entry.template = encode.template(pod.name, pod.namespace, pod.labels)
-            entry.json = encode.pod_fragment(entry.template, entry.usage, created_s)
+            entry.json = encode.pod_fragment(self.template(entry), entry.usage, created_s)
         return entry.json
 
     def protobuf(self, entry: _Entry, created_s: int) -> bytes:

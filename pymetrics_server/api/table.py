@@ -1,6 +1,6 @@
 """metav1.Table: what `kubectl get nodes.metrics.k8s.io` asks for."""
 
-from pymetrics_server.api.encode import META_GROUP
+from pymetrics_server.api.encode import META_GROUP, json_text
 from pymetrics_server.api.lists import Head
 from pymetrics_server.meta.duration import format_go
 from pymetrics_server.meta.quantity import format_cpu, format_memory
@@ -32,7 +32,7 @@ class TableRows:
                 cpu_nanocores += each.cpu_nanocores
                 memory_bytes += each.memory_bytes
                 self.has_usage = True
-        cells = f'{{"cells":[{go_json(name)[:-1].decode()},'
+        cells = f'{{"cells":[{json_text(name)},'
         if self.has_usage:
             cells += f'"{format_cpu(cpu_nanocores)}","{format_memory(memory_bytes)}",'
         return f'{cells}"{format_go(usage.window_ns)}"],"object":'.encode() + embedded + b"}"

@@ -4,6 +4,7 @@ Go: https://pkg.go.dev/time#ParseDuration and https://pkg.go.dev/time#Duration.S
 """
 
 import re
+from functools import lru_cache
 
 _SECOND_NS = 1_000_000_000
 _MAX_NS = 2**63 - 1
@@ -22,6 +23,7 @@ _PART = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^0-9.]*)")
 _FRACTION_DIGITS = 18
 
 
+@lru_cache(maxsize=1024)  # windows of what is scraped together are few
 def format_go(duration_ns: int) -> str:
     """As Go prints a Duration: `0s`, `1.5ms`, `9.991s`, `1m0s`."""
     if duration_ns < 0:

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from prometheus_client import CollectorRegistry
 
+from pymetrics_server.api.encode import Template
 from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.metrics import Metrics
 from pymetrics_server.api.negotiation import Representation
@@ -58,6 +59,9 @@ class Long:
             yield ()
 
     def get(self, namespace: str, name: str, mono_ns: int) -> Entry[Any, Any]:
+        raise NotImplementedError
+
+    def template(self, entry: Entry[Any, Any]) -> Template:
         raise NotImplementedError
 
     def json(self, entry: Entry[Any, Any], created_s: int) -> bytes:

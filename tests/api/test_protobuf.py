@@ -152,7 +152,8 @@ def test_any_pod_reads_the_same_in_both_forms(
     namespace: str, name: str, labels: dict[str, str], at_ns: int, window_ns: int, found: list[ContainerUsage]
 ) -> None:
     usage = PodUsage(at_ns, window_ns, tuple(found))
-    json_fragment = encode.pod_fragment(encode.template(name, namespace, labels), usage, CREATED_S)
+    template = encode.template(name, namespace, labels)
+    json_fragment = encode.pod_fragment(template, usage, CREATED_S)
     fragment = protobuf.pod_fragment(namespace, name, labels, usage, CREATED_S)
     body = b"".join(protobuf.list_body("PodMetricsList", "v", [fragment, fragment]))
     item = json.loads(json_fragment)
@@ -162,7 +163,7 @@ def test_any_pod_reads_the_same_in_both_forms(
     )
     assert decode(partials)["items"] == [{"metadata": _as_go_reads(item)["metadata"]}]
     assert (
-        json.loads(encode.partial_object("v1", json_fragment))["metadata"]
+        json.loads(encode.partial_object("v1", template, CREATED_S))["metadata"]
         == json.loads(json_fragment)["metadata"]
     )
 
