@@ -8,8 +8,7 @@ requests through.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from aiohttp import web
 
@@ -54,19 +53,18 @@ class Draining:
             response.force_close()
         return response
 
-    @contextmanager
-    def counting(self) -> Iterator[None]:
+    def comes(self) -> bool:
+        """Whether it counts, and `goes` is to be told."""
         self._came += 1
         if self.has_begun:  # exempt, and may go on for ever
-            yield
-            return
+            return False
         self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if self.has_begun and not self._under_way:
-                self._none_under_way.set()
+        return True
+
+    def goes(self) -> None:
+        self._under_way -= 1
+        if self.has_begun and not self._under_way:
+            self._none_under_way.set()
 
 
 def turned_away(audit_id: str) -> web.Response:

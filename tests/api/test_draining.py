@@ -36,13 +36,15 @@ def test_only_probes_metrics_and_kube_apiserver_itself_are_still_let_in(
 
 async def test_it_is_over_when_the_last_that_came_before_is_answered() -> None:
     draining = Draining()
-    with draining.counting():
-        with draining.counting():
-            draining.begin()
-        over = asyncio.create_task(draining.wait(), name="drained")
-        with draining.counting():  # a probe, come since
-            await asyncio.sleep(0)
-        assert not over.done()
+    assert draining.comes()
+    assert draining.comes()
+    draining.begin()
+    draining.goes()
+    over = asyncio.create_task(draining.wait(), name="drained")
+    assert not draining.comes()  # a probe, come since
+    await asyncio.sleep(0)
+    assert not over.done()
+    draining.goes()
     await asyncio.wait_for(over, 1)
 
 
@@ -59,8 +61,9 @@ async def test_it_is_quiet_when_nobody_has_come_for_so_long_and_at_most_so_long_
 
     async def come() -> None:
         while comes:
-            with draining.counting():
-                await asyncio.sleep(0.005)
+            draining.comes()
+            await asyncio.sleep(0.005)
+            draining.goes()
 
     coming = asyncio.create_task(come(), name="coming")
     began_s = loop.time()

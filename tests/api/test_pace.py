@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from prometheus_client import CollectorRegistry
@@ -12,6 +14,7 @@ from pymetrics_server.api.encode import Template
 from pymetrics_server.api.listoptions import ListOptions
 from pymetrics_server.api.metrics import Metrics
 from pymetrics_server.api.negotiation import Representation
+from pymetrics_server.api.pace import DeadlineError, before
 from pymetrics_server.api.reply import Reply
 from pymetrics_server.api.request import parse_target
 from pymetrics_server.api.send import CHUNK_BYTES, send
@@ -102,3 +105,54 @@ async def test_between_the_chunks_of_a_body() -> None:
     assert isinstance(response, web.StreamResponse)
     assert len(turns.between) == 4
     assert min(turns.between) >= _TURNS_OF_A_SMALL_REQUEST
+
+
+async def _for_long() -> str:
+    await asyncio.sleep(0)
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+        raise
+    return "late"
+
+
+def _in(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_a_deadline_ends_what_waits_for_others() -> None:
+    with pytest.raises(DeadlineError):
+        await before(_in(0.01), _for_long())
+
+
+async def test_what_is_there_in_time_is_returned_however_often_it_waited() -> None:
+    async def in_turns() -> str:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(_for_long(), 0.01)
+        return "in time"
+
+    assert await before(_in(3600), in_turns()) == "in time"
+
+
+async def test_a_timeout_that_is_not_the_deadlines_is_not_taken_for_it() -> None:
+    with pytest.raises(TimeoutError):
+        await before(_in(3600), asyncio.wait_for(_for_long(), 0.01))
+
+
+async def test_a_client_that_leaves_ends_what_is_done_for_it() -> None:
+    task = asyncio.create_task(before(_in(3600), _for_long()), name="answering")
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_what_waits_for_nobody_is_answered_without_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once() -> str:
+        return "at once"
+
+    monkeypatch.setattr(asyncio, "timeout_at", None)
+    assert await before(_in(3600), at_once()) == "at once"
