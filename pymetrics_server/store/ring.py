@@ -194,18 +194,17 @@ class NodeRing:
         for ordinal, (start, end) in zip(ordinals, pairwise(first), strict=True):
             timestamp_ns = window_ns = 0
             ran_on: list[ContainerUsage] = []
-            for column in islice(columns, end - start):
-                (
-                    name,
-                    time_ns,
-                    start_ns,
-                    cpu_ns,
-                    memory_bytes,
-                    nanocores,
-                    before_ns,
-                    was_start_ns,
-                    was_cpu_ns,
-                ) = column
+            for (
+                name,
+                time_ns,
+                start_ns,
+                cpu_ns,
+                memory_bytes,
+                nanocores,
+                before_ns,
+                was_start_ns,
+                was_cpu_ns,
+            ) in islice(columns, end - start):
                 if nanocores > most_believed:
                     nanocores = NO_RATE
                 if (
