@@ -62,9 +62,18 @@ def test_what_is_no_rfc_3339_time_is_refused(text: str) -> None:
         parse_rfc3339(text)
 
 
-def test_go_s_zero_time_which_64_bits_cannot_hold_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("last", "beyond"),
+    [
+        ("2262-04-11T23:47:16Z", "2262-04-11T23:47:17Z"),
+        ("1677-09-21T00:12:44Z", "1677-09-21T00:12:43Z"),
+        ("1677-09-21T00:12:44Z", "0001-01-01T00:00:00Z"),  # Go's zero time
+    ],
+)
+def test_what_64_bits_cannot_hold_is_refused(last: str, beyond: str) -> None:
+    assert format_rfc3339(parse_rfc3339(last)) == last
     with pytest.raises(ValueError, match="beyond 64 bits"):
-        parse_rfc3339("0001-01-01T00:00:00Z")
+        parse_rfc3339(beyond)
 
 
 @given(INT64)
