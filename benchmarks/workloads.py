@@ -27,7 +27,7 @@ from pymetrics_server.cluster.cache import PodCache
 from pymetrics_server.kubelet.resource import decode_resource
 from pymetrics_server.kubelet.summary import decode_summary
 from pymetrics_server.meta.objects import PodMeta
-from pymetrics_server.meta.usage import NodeSample, PodUsage
+from pymetrics_server.meta.usage import SIGNED, UNSIGNED, NodeSample, PodUsage
 from pymetrics_server.standin.exposition import resource_text, summary_json
 from pymetrics_server.standin.simulated import SimulatedNode
 from pymetrics_server.store import Store
@@ -126,7 +126,7 @@ def simulated(node: int, pods: int = PODS_PER_NODE) -> SimulatedNode:
 def first_sample(node: int, pods: int = PODS_PER_NODE) -> NodeSample:
     """At rates that are no whole millicores, as rates are."""
     sample = decode_summary(summary_json(simulated(node, pods).view()))
-    rates = array("q", [rate + 7_919 * i for i, rate in enumerate(sample.usage_nanocores, 1)])
+    rates = array(SIGNED, [rate + 7_919 * i for i, rate in enumerate(sample.usage_nanocores, 1)])
     return msgspec.structs.replace(sample, usage_nanocores=rates)
 
 
@@ -142,8 +142,8 @@ def later(sample: NodeSample, rounds: int) -> NodeSample:
             node, time_ns=node.time_ns + passed_ns, cpu_ns=node.cpu_ns + sum(used_ns)
         ),
         layout=msgspec.structs.replace(sample.layout),
-        time_ns=array("q", [time_ns + passed_ns for time_ns in sample.time_ns]),
-        cpu_ns=array("Q", map(add, sample.cpu_ns, used_ns)),
+        time_ns=array(UNSIGNED, [time_ns + passed_ns for time_ns in sample.time_ns]),
+        cpu_ns=array(UNSIGNED, map(add, sample.cpu_ns, used_ns)),
     )
 
 

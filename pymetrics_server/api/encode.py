@@ -19,8 +19,6 @@ from pymetrics_server.meta.usage import NodeUsage, PodUsage
 META_GROUP = "meta.k8s.io"
 
 _SECOND_NS = 1_000_000_000
-
-
 _encode = msgspec.json.Encoder(order="deterministic").encode  # sorts labels
 
 

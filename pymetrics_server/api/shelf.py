@@ -16,9 +16,8 @@ from pymetrics_server.meta.usage import NEVER, Validity
 
 _LABELS_INDEXED = 8  # keys, of a namespace: an autoscaler asks by one or two
 _LOOKED_AT_PER_NAMESPACE = 2
-_ANEW_AT_A_TIME = (
-    64  # entries whose usage is asked for, and whose bytes are made, in one turn of the loop: a millisecond
-)
+#: Entries whose usage is asked for, and whose bytes are made, in one turn of the loop: a millisecond.
+_ANEW_AT_A_TIME = 64
 
 
 class Listed(Protocol):

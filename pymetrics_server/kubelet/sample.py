@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Mapping, Sequence
 
-from pymetrics_server.meta.usage import NodePoint, NodeSample, PodLayout
+from pymetrics_server.meta.usage import SIGNED, UNSIGNED, NodePoint, NodeSample, PodLayout
 
 #: name, time_ns, start_ns, cpu_ns, memory_bytes, usage_nanocores
 Row = tuple[str, int, int, int, int, int]
@@ -39,11 +39,11 @@ def build_sample(
         stamp_ns=stamp_ns,
         node=node,
         layout=PodLayout(tuple(pods), tuple(first), names),
-        time_ns=array("q", time_ns),
-        start_ns=array("q", start_ns),
-        cpu_ns=array("Q", cpu_ns),
-        memory_bytes=array("Q", memory_bytes),
-        usage_nanocores=array("q", nanocores),
+        time_ns=array(UNSIGNED, time_ns),
+        start_ns=array(UNSIGNED, start_ns),
+        cpu_ns=array(UNSIGNED, cpu_ns),
+        memory_bytes=array(UNSIGNED, memory_bytes),
+        usage_nanocores=array(SIGNED, nanocores),
         dropped=tuple(dropped.reasons),
     )
 

@@ -35,7 +35,9 @@ class _Memory(msgspec.Struct, gc=False, rename="camel"):
     working_set_bytes: int | None = None
 
 
-class _Container(msgspec.Struct, gc=False, rename="camel"):
+class _Measured(msgspec.Struct, gc=False, rename="camel"):
+    """A container, or the node, which has no `name`."""
+
     name: str = ""
     start_time: str | None = None
     cpu: _Cpu | None = None
@@ -49,17 +51,11 @@ class _PodRef(msgspec.Struct, gc=False):
 
 class _Pod(msgspec.Struct, gc=False, rename="camel"):
     pod_ref: _PodRef | None = None
-    containers: list[_Container] | None = None
-
-
-class _Node(msgspec.Struct, gc=False, rename="camel"):
-    start_time: str | None = None
-    cpu: _Cpu | None = None
-    memory: _Memory | None = None
+    containers: list[_Measured] | None = None
 
 
 class _Summary(msgspec.Struct, gc=False):
-    node: _Node | None = None
+    node: _Measured | None = None
     pods: list[_Pod] | None = None
 
 
@@ -81,7 +77,7 @@ def decode_summary(body: bytes) -> NodeSample:
             continue
         key = (pod.pod_ref.namespace, pod.pod_ref.name)
         try:
-            rows = [_row(c) for c in _distinct(pod.containers)]
+            rows = [_row(c, True) for c in _distinct(pod.containers)]
         except _IncompleteError as err:
             dropped.add(f"pod {key[0]}/{key[1]}", str(err))
             continue
@@ -115,45 +111,42 @@ def _counter(digits: str) -> int | None:
 
 
 class _IncompleteError(Exception):
-    """Why a container, and with it its pod, is not used."""
+    """Why a node, or a container and with it its pod, is not used."""
 
 
-def _row(container: _Container) -> Row:
-    start_ns = _time_ns(container.start_time)
-    counted = _counted(container.cpu, container.memory)
-    if not start_ns or counted is None:
-        why = _lack(container.cpu, container.memory) if start_ns else "no startTime"
-        raise _IncompleteError(f"container {container.name}: {why}")
-    time_ns, cpu_ns, memory_bytes, nanocores = counted
-    return (container.name, time_ns, start_ns, cpu_ns, memory_bytes, nanocores)
+def _row(told: _Measured, is_container: bool) -> Row:
+    """Raises _IncompleteError. A node counts without its start, which is 0 then."""
+    start_ns, cpu, memory = _time_ns(told.start_time), told.cpu, told.memory
+    if cpu is not None and memory is not None and (start_ns or not is_container):
+        time_ns, cpu_ns = _time_ns(cpu.time), cpu.usage_core_nano_seconds
+        memory_bytes = memory.working_set_bytes
+        if (
+            time_ns
+            and cpu_ns
+            and memory_bytes
+            and 0 < cpu_ns < BEYOND_COUNTER
+            and 0 < memory_bytes < BEYOND_SIGNED
+        ):
+            nanocores = cpu.usage_nano_cores
+            if nanocores is None or not 0 <= nanocores < BEYOND_SIGNED:
+                nanocores = NO_RATE
+            return told.name, time_ns, start_ns, cpu_ns, memory_bytes, nanocores
+    if is_container:
+        raise _IncompleteError(f"container {told.name}: {_lack(cpu, memory) if start_ns else 'no startTime'}")
+    raise _IncompleteError(_lack(cpu, memory))
 
 
-def _node_point(node: _Node | None, dropped: Dropped) -> NodePoint | None:
-    cpu, memory = (node.cpu, node.memory) if node else (None, None)
-    counted = _counted(cpu, memory)
-    if node is None or counted is None:
-        dropped.add("node", _lack(cpu, memory))
+def _node_point(node: _Measured | None, dropped: Dropped) -> NodePoint | None:
+    try:
+        _, time_ns, start_ns, cpu_ns, memory_bytes, nanocores = _row(node or _Measured(), is_container=False)
+    except _IncompleteError as err:
+        dropped.add("node", str(err))
         return None
-    return NodePoint(*counted, _time_ns(node.start_time))
-
-
-def _counted(cpu: _Cpu | None, memory: _Memory | None) -> tuple[int, int, int, int] | None:
-    """time_ns, cpu_ns, memory_bytes, usage_nanocores; None where one of the first three is absent or zero."""
-    if cpu is None or memory is None:
-        return None
-    time_ns, cpu_ns, memory_bytes = _time_ns(cpu.time), cpu.usage_core_nano_seconds, memory.working_set_bytes
-    if not time_ns or not cpu_ns or not memory_bytes:
-        return None
-    if not 0 < cpu_ns < BEYOND_COUNTER or not 0 < memory_bytes < BEYOND_SIGNED:
-        return None
-    nanocores = cpu.usage_nano_cores
-    if nanocores is None or not 0 <= nanocores < BEYOND_SIGNED:
-        nanocores = NO_RATE
-    return time_ns, cpu_ns, memory_bytes, nanocores
+    return NodePoint(time_ns, cpu_ns, memory_bytes, nanocores, start_ns)
 
 
 def _lack(cpu: _Cpu | None, memory: _Memory | None) -> str:
-    """Why `_counted` found nothing."""
+    """Of what a row needs, but for the start."""
     if cpu is None or not _time_ns(cpu.time):
         return "no cpu time"
     cpu_ns, memory_bytes = cpu.usage_core_nano_seconds, memory.working_set_bytes if memory else None
@@ -176,18 +169,18 @@ def _time_ns(text: str | None) -> int:
         return 0
 
 
-def _distinct(containers: Sequence[_Container]) -> Sequence[_Container]:
+def _distinct(containers: Sequence[_Measured]) -> Sequence[_Measured]:
     """Kubelets have listed each container twice, and dead ones next to the live: the highest counter is it."""
     if len(containers) == 1 or len({c.name for c in containers}) == len(containers):
         return containers
-    best: dict[str, _Container] = {}
+    best: dict[str, _Measured] = {}
     for c in containers:
         if c.name not in best or _counter_of(c) > _counter_of(best[c.name]):
             best[c.name] = c
     return list(best.values())
 
 
-def _counter_of(container: _Container) -> int:
+def _counter_of(container: _Measured) -> int:
     return (container.cpu and container.cpu.usage_core_nano_seconds) or 0
 
 

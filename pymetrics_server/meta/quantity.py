@@ -44,7 +44,7 @@ def format_memory(value_bytes: int) -> str:
     if not value_bytes:
         return "0"
     power = 0
-    while not value_bytes & 1023 and power < 6:
+    while not value_bytes & 1023 and power < len(_BINARY_SUFFIXES):
         value_bytes >>= 10
         power += 1
     return f"{value_bytes}{_BINARY_SUFFIXES[power - 1]}"

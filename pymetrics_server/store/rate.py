@@ -114,9 +114,8 @@ def nanocores_of(cpu_ns: int, window_ns: int, kubelet_nanocores: int) -> int:
     The kubelet's rate, which it took with full clocks, counts within what its stamps, cut to the second, allow.
     """
     if kubelet_nanocores <= 0:
-        window_s = (
-            float(window_ns // _SECOND_NS) + float(window_ns % _SECOND_NS) / 1e9
-        )  # as the original has it
+        # As the original has it.
+        window_s = float(window_ns // _SECOND_NS) + float(window_ns % _SECOND_NS) / 1e9
         return int(float(cpu_ns) / window_s)
     used, at_most_ns = cpu_ns * _SECOND_NS, window_ns + _SECOND_NS
     at_least_ns = window_ns - _SECOND_NS if window_ns > _SECOND_NS else 1

@@ -57,9 +57,8 @@ class NodeRing:
         self._samples: deque[NodeSample] = deque(maxlen=samples)
         self._held: NodeSample | None = None  # the first of /metrics/resource, until there is a second
         self._node_usage: NodeUsage | bool | None = False  # False: not worked out yet
-        self._pod_usages: dict[
-            int, list[PodUsage | None]
-        ] = {}  # of _PODS_AT_ONCE neighbours, as they are asked for
+        # Of _PODS_AT_ONCE neighbours, as they are asked for.
+        self._pod_usages: dict[int, list[PodUsage | None]] = {}
 
     @property
     def newest(self) -> NodeSample:

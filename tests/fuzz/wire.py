@@ -27,7 +27,7 @@ from pymetrics_server.meta.duration import format_go, parse_go
 from pymetrics_server.meta.selectors import SelectorError, parse_field_selector, parse_label_selector
 from pymetrics_server.meta.status import StatusError
 from pymetrics_server.meta.timestamp import format_rfc3339, parse_rfc3339
-from pymetrics_server.meta.usage import NodeSample
+from pymetrics_server.meta.usage import UNSIGNED, NodeSample
 from pymetrics_server.store import Store
 
 _S = 1_000_000_000
@@ -227,8 +227,8 @@ def _later(sample: NodeSample) -> NodeSample:
     """Its successor: a little more of everything, where there is room for it."""
     return msgspec.structs.replace(
         sample,
-        time_ns=array("q", [min(time_ns + 10 * _S, 2**63 - 1) for time_ns in sample.time_ns]),
-        cpu_ns=array("Q", [min(cpu_ns + 1, 2**64 - 1) for cpu_ns in sample.cpu_ns]),
+        time_ns=array(UNSIGNED, [min(time_ns + 10 * _S, 2**63 - 1) for time_ns in sample.time_ns]),
+        cpu_ns=array(UNSIGNED, [min(cpu_ns + 1, 2**64 - 1) for cpu_ns in sample.cpu_ns]),
     )
 
 

@@ -4,7 +4,15 @@ from array import array
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pymetrics_server.meta.usage import MILLISECONDS_NS, NO_RATE, NodePoint, NodeSample, PodLayout
+from pymetrics_server.meta.usage import (
+    MILLISECONDS_NS,
+    NO_RATE,
+    SIGNED,
+    UNSIGNED,
+    NodePoint,
+    NodeSample,
+    PodLayout,
+)
 
 SECOND_NS = 1_000_000_000
 CORE_NS = 1_000_000_000
@@ -49,11 +57,11 @@ def sample(
         stamp_ns,
         None if node is None else node_point(node),
         layout,
-        array("q", [ns(c.at_s) for c in flat]),
-        array("q", [0 if c.start_s is None else ns(c.start_s) for c in flat]),
-        array("Q", [round(c.cpu_s * CORE_NS) for c in flat]),
-        array("Q", [c.mem_mi * MI for c in flat]),
-        array("q", [c.nanocores for c in flat]),
+        array(UNSIGNED, [ns(c.at_s) for c in flat]),
+        array(UNSIGNED, [0 if c.start_s is None else ns(c.start_s) for c in flat]),
+        array(UNSIGNED, [round(c.cpu_s * CORE_NS) for c in flat]),
+        array(UNSIGNED, [c.mem_mi * MI for c in flat]),
+        array(SIGNED, [c.nanocores for c in flat]),
     )
 
 
