@@ -77,7 +77,7 @@ def decode_summary(body: bytes) -> NodeSample:
             continue
         key = (pod.pod_ref.namespace, pod.pod_ref.name)
         try:
-            rows = [_row(c, True) for c in _distinct(pod.containers)]
+            rows = [_row(c, is_container=True) for c in _distinct(pod.containers)]
         except _IncompleteError as err:
             dropped.add(f"pod {key[0]}/{key[1]}", str(err))
             continue
@@ -131,9 +131,8 @@ def _row(told: _Measured, is_container: bool) -> Row:
             if nanocores is None or not 0 <= nanocores < BEYOND_SIGNED:
                 nanocores = NO_RATE
             return told.name, time_ns, start_ns, cpu_ns, memory_bytes, nanocores
-    if is_container:
-        raise _IncompleteError(f"container {told.name}: {_lack(cpu, memory) if start_ns else 'no startTime'}")
-    raise _IncompleteError(_lack(cpu, memory))
+    why = _lack(cpu, memory) if start_ns or not is_container else "no startTime"
+    raise _IncompleteError(f"container {told.name}: {why}" if is_container else why)
 
 
 def _node_point(node: _Measured | None, dropped: Dropped) -> NodePoint | None:
